@@ -1,0 +1,247 @@
+//! What the ledger records (LED-2). Everything that `history`, `stats`,
+//! `metrics` and `status` say is derived from these.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{BuildMetadata, Commit, Decision, Digest, Release, Repository, RepositoryType};
+
+/// Deployments and rollbacks are the same machine with a different direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RolloutKind {
+    /// `plimsoll deploy`.
+    Deploy,
+    /// `plimsoll rollback`.
+    Rollback,
+}
+
+impl std::fmt::Display for RolloutKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Deploy => "deploy",
+            Self::Rollback => "rollback",
+        })
+    }
+}
+
+/// How a rollout ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RolloutOutcome {
+    /// Every replica serves the new release.
+    Succeeded,
+    /// The guard said no; nothing was touched.
+    Refused,
+    /// It could not be completed; the previous release serves (or nothing
+    /// did before).
+    Failed,
+    /// The new release had taken traffic, was judged worse, and the previous
+    /// one serves again.
+    RolledBack,
+    /// Only planned (`--dry-run`).
+    Planned,
+}
+
+impl std::fmt::Display for RolloutOutcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Succeeded => "succeeded",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::RolledBack => "rolled back",
+            Self::Planned => "planned",
+        })
+    }
+}
+
+/// One thing that happened. The serialised `kind` is part of the interface.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "body")]
+pub enum Event {
+    /// The intent to build; without a later finish or failure the build was
+    /// interrupted.
+    #[serde(rename = "build.started")]
+    BuildStarted {
+        /// The commit.
+        sha: Commit,
+        /// Branch it is built for; empty when detached.
+        branch: String,
+        /// Where it will be pushed.
+        repository: Repository,
+        /// Canonical or staging.
+        repository_type: RepositoryType,
+        /// False for `--reuse-target`.
+        clean: bool,
+    },
+    /// A build ended well.
+    #[serde(rename = "build.finished")]
+    BuildFinished {
+        /// The whole metadata document.
+        metadata: BuildMetadata,
+    },
+    /// A build ended badly.
+    #[serde(rename = "build.failed")]
+    BuildFailed {
+        /// The commit.
+        sha: Commit,
+        /// Canonical or staging.
+        repository_type: RepositoryType,
+        /// The error's code.
+        code: String,
+        /// The error's sentence.
+        message: String,
+        /// How long it took.
+        duration_sec: f64,
+    },
+    /// The intent to push what an earlier build stored, and its outcome's
+    /// counterpart: a [`Event::BuildFinished`] with `pushed` true follows.
+    #[serde(rename = "push.started")]
+    PushStarted {
+        /// The commit.
+        sha: Commit,
+        /// The image.
+        digest: Digest,
+        /// Where to.
+        repository: Repository,
+    },
+    /// The guard decided; with every fact it decided on (invariant 3).
+    #[serde(rename = "decision")]
+    Decided {
+        /// The environment.
+        environment: String,
+        /// The commit asked for.
+        sha: Commit,
+        /// Deploy or rollback.
+        rollout: RolloutKind,
+        /// The facts, as `plimsoll-decision` serialises them.
+        facts: Value,
+        /// The verdict.
+        decision: Decision,
+    },
+    /// A rollout begins. Without a later [`Event::RolloutFinished`] it was
+    /// interrupted, and the next command finishes or undoes it.
+    #[serde(rename = "rollout.started")]
+    RolloutStarted {
+        /// Unique name of this rollout.
+        rollout: String,
+        /// The environment.
+        environment: String,
+        /// Deploy or rollback.
+        direction: RolloutKind,
+        /// The ledger entry of the decision that allowed it.
+        decision_entry: u64,
+        /// The immutable plan, as `plimsoll-rollout-core` serialises it.
+        plan: Value,
+    },
+    /// One command of the machine: first the intent, then its outcome.
+    #[serde(rename = "rollout.step")]
+    RolloutStep {
+        /// Unique name of the rollout.
+        rollout: String,
+        /// The environment.
+        environment: String,
+        /// Phase the machine is in.
+        phase: String,
+        /// The machine's whole state after deciding this, so that a new
+        /// process goes on from here.
+        state: Value,
+        /// The command, in words.
+        command: String,
+        /// `None`: the intent. `Some`: what came of it.
+        outcome: Option<String>,
+    },
+    /// A rollout ended.
+    #[serde(rename = "rollout.finished")]
+    RolloutFinished {
+        /// Unique name of the rollout.
+        rollout: String,
+        /// The environment.
+        environment: String,
+        /// Deploy or rollback.
+        direction: RolloutKind,
+        /// Canonical or staging: label of the counters.
+        repository_type: RepositoryType,
+        /// What served before.
+        from: Option<Release>,
+        /// What was asked for.
+        to: Release,
+        /// How it ended.
+        outcome: RolloutOutcome,
+        /// Code of the first cause; empty when it succeeded.
+        code: String,
+        /// First cause, in words; empty when it succeeded.
+        reason: String,
+        /// From command to end.
+        duration_sec: f64,
+    },
+    /// Somebody took the environment's lock over before its lease ended.
+    #[serde(rename = "lock.broken")]
+    LockBroken {
+        /// The environment.
+        environment: String,
+        /// Who held it.
+        holder: String,
+        /// Why it was taken.
+        reason: String,
+    },
+}
+
+impl Event {
+    /// The `kind` under which the ledger files it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::BuildStarted { .. } => "build.started",
+            Self::BuildFinished { .. } => "build.finished",
+            Self::BuildFailed { .. } => "build.failed",
+            Self::PushStarted { .. } => "push.started",
+            Self::Decided { .. } => "decision",
+            Self::RolloutStarted { .. } => "rollout.started",
+            Self::RolloutStep { .. } => "rollout.step",
+            Self::RolloutFinished { .. } => "rollout.finished",
+            Self::LockBroken { .. } => "lock.broken",
+        }
+    }
+
+    /// The environment it belongs to, if to one.
+    pub fn environment(&self) -> Option<&str> {
+        match self {
+            Self::Decided { environment, .. }
+            | Self::RolloutStarted { environment, .. }
+            | Self::RolloutStep { environment, .. }
+            | Self::RolloutFinished { environment, .. }
+            | Self::LockBroken { environment, .. } => Some(environment),
+            Self::BuildStarted { .. }
+            | Self::BuildFinished { .. }
+            | Self::BuildFailed { .. }
+            | Self::PushStarted { .. } => None,
+        }
+    }
+
+    /// The commit it is about, if about one.
+    pub fn sha(&self) -> Option<&Commit> {
+        match self {
+            Self::BuildStarted { sha, .. }
+            | Self::BuildFailed { sha, .. }
+            | Self::PushStarted { sha, .. }
+            | Self::Decided { sha, .. } => Some(sha),
+            Self::BuildFinished { metadata } => Some(&metadata.image_sha),
+            Self::RolloutFinished { to, .. } => Some(to.sha()),
+            Self::RolloutStarted { .. } | Self::RolloutStep { .. } | Self::LockBroken { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_kind_is_the_serialised_tag() {
+        let event = Event::LockBroken { environment: "e".into(), holder: "h".into(), reason: "r".into() };
+        let value = serde_json::to_value(&event).unwrap();
+        assert_eq!(value["kind"], event.kind());
+        assert_eq!(serde_json::from_value::<Event>(value).unwrap(), event);
+    }
+}

@@ -1,0 +1,22 @@
+//! VERDICT -> RUNNING: the rollout machine and what every target promises it.
+//!
+//! Two pure layers (design note 0001):
+//!
+//! 1. [`machine`] decides what *should be* next; it knows nothing of
+//!    containers or pods: `step(plan, state, observed, now) -> (state, commands)`.
+//! 2. A [`Target`] makes a [`Desired`] so and reports what is. `local` and
+//!    `engine` share [`fleet`], which turns a desired state and a list of
+//!    instances into operations.
+//!
+//! Deploying, resuming, reverting and rolling back are this one machine with
+//! a different destination.
+
+pub mod desired;
+pub mod observed;
+pub mod plan;
+pub mod target;
+
+pub use desired::{Desired, Share, Traffic};
+pub use observed::{Cause, Failing, Fleet, Observed};
+pub use plan::{Deadlines, Plan, PlanRecord};
+pub use target::{Applied, BoxFuture, Fence, Target, TargetError};

@@ -1,0 +1,92 @@
+//! What is: a target's answer, and the machine's only knowledge of the world.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use plimsoll_model::Digest;
+use serde::{Deserialize, Serialize};
+
+use crate::Traffic;
+
+/// Why an instance is failing. Deterministic reasons stop a rollout at once
+/// (DEP-5); each has a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The image cannot be fetched or does not have the digest it should.
+    ImageUnavailable,
+    /// The process could not be started at all: no such file, wrong
+    /// architecture, no permission, bad configuration.
+    CannotStart,
+    /// It exited before it was ever ready.
+    ExitedAtOnce,
+    /// It exits again and again.
+    CrashLoop,
+    /// It runs and its health check says no.
+    ProbeFailed,
+    /// There is no room for it.
+    CannotBeScheduled,
+}
+
+impl Cause {
+    /// The stable code of this cause.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::ImageUnavailable => "DEP-101",
+            Self::CannotStart => "DEP-102",
+            Self::ExitedAtOnce => "DEP-103",
+            Self::CrashLoop => "DEP-104",
+            Self::ProbeFailed => "DEP-105",
+            Self::CannotBeScheduled => "DEP-106",
+        }
+    }
+}
+
+/// One failing instance with what a person needs to understand it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failing {
+    /// The instance's name.
+    pub instance: String,
+    /// Why.
+    pub cause: Cause,
+    /// One sentence: exit status, probe answer, engine's message.
+    pub message: String,
+    /// The last lines it wrote, oldest first, at most twenty.
+    pub last_lines: Vec<String>,
+}
+
+/// All instances of one digest, counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fleet {
+    /// Created, not ready yet.
+    pub starting: u32,
+    /// Healthy, whether or not they receive traffic.
+    pub ready: u32,
+    /// Out of traffic, finishing their last requests.
+    pub draining: u32,
+    /// Failing, each with its reason.
+    pub failing: Vec<Failing>,
+    /// Ready instances that receive traffic now.
+    pub serving: u32,
+}
+
+/// One look at the target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    /// When it was looked at.
+    pub at: Timestamp,
+    /// The newest [`crate::Desired::generation`] the target has taken in. An
+    /// observation below the machine's own is stale and never counts as success.
+    pub generation_seen: u64,
+    /// Instances by digest. A digest without instances may be missing.
+    pub fleets: BTreeMap<Digest, Fleet>,
+    /// Who receives traffic now; `None` when nobody does.
+    pub traffic: Option<Traffic>,
+}
+
+impl Observed {
+    /// The fleet of a digest, empty when there is none.
+    pub fn fleet(&self, digest: &Digest) -> Fleet {
+        self.fleets.get(digest).cloned().unwrap_or_default()
+    }
+}

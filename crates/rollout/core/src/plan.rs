@@ -1,0 +1,92 @@
+//! The plan: immutable data that says who, from, to, how and within which bounds.
+
+use jiff::Timestamp;
+use plimsoll_decision::Approved;
+use plimsoll_model::event::RolloutKind;
+use plimsoll_model::{Release, RepositoryType, Strategy};
+use serde::{Deserialize, Serialize};
+
+/// How long each part may take, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deadlines {
+    /// From the first change to every replica ready.
+    pub rollout_sec: u32,
+    /// How long the new release is watched after it took all traffic.
+    pub bake_sec: u32,
+    /// How long the old replicas of a blue/green rollout are kept after the
+    /// switch, so that going back is instant.
+    pub keep_sec: u32,
+    /// How long an instance may finish its requests.
+    pub drain_sec: u32,
+}
+
+/// The plan as it is written to the ledger and printed by `--dry-run`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanRecord {
+    /// Unique name of this rollout.
+    pub rollout: String,
+    /// The environment.
+    pub environment: String,
+    /// Deploy or rollback.
+    pub kind: RolloutKind,
+    /// What serves now, if anything does.
+    pub from: Option<Release>,
+    /// What shall serve.
+    pub to: Release,
+    /// Label of the counters.
+    pub repository_type: RepositoryType,
+    /// Rolling or blue/green.
+    pub strategy: Strategy,
+    /// Instances that serve when nothing moves; at least 1.
+    pub replicas: u32,
+    /// Instances that may be missing on the way; at least 1.
+    pub max_unavailable: u32,
+    /// Time limits.
+    pub deadlines: Deadlines,
+    /// Who asked.
+    pub actor: String,
+    /// When.
+    pub created: Timestamp,
+    /// The ledger entry of the decision that allows it.
+    pub decision_entry: u64,
+}
+
+/// An approved plan. There is no way to one but through [`Approved`]
+/// (invariant 1): a resumed rollout decides again over the recorded facts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan(PlanRecord);
+
+/// The approval is for something other than the plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the decision approves {approved} and the plan rolls out {planned}")]
+pub struct NotApproved {
+    /// What the guard approved.
+    pub approved: Release,
+    /// What the plan would roll out.
+    pub planned: Release,
+}
+
+impl Plan {
+    /// Joins a plan with the approval for exactly its release.
+    ///
+    /// # Errors
+    /// When the approval is for another release or environment.
+    pub fn new(approved: &Approved, record: PlanRecord) -> Result<Self, NotApproved> {
+        if approved.release() != &record.to || approved.environment() != record.environment {
+            return Err(NotApproved { approved: approved.release().clone(), planned: record.to });
+        }
+        Ok(Self(record))
+    }
+
+    /// The plan's data.
+    pub fn record(&self) -> &PlanRecord {
+        &self.0
+    }
+}
+
+impl std::ops::Deref for Plan {
+    type Target = PlanRecord;
+    fn deref(&self) -> &PlanRecord {
+        &self.0
+    }
+}
