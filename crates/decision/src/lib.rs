@@ -1,11 +1,21 @@
 //! EVIDENCE -> VERDICT: pure. Facts in, verdict out; no I/O, no clock, no async.
+//!
+//! [`decide`] is the only way to an [`Approved`], and a rollout needs one
+//! (invariant 1). Facts are gathered before, kept whole beside the verdict in
+//! the ledger, and give the same verdict for ever (invariant 3).
 
-use plimsoll_model::Release;
+mod facts;
+mod policy;
+
+pub use facts::{EnvironmentFacts, Facts, ManifestFacts, Recorded, Relation, Request};
+pub use policy::{PAGES, RULES, Rule};
+
+use plimsoll_model::{Decision, PinnedRef, Release};
 
 /// Proof that the guard allowed one release into one environment.
 ///
 /// Its fields are private and it cannot be deserialised, so a rollout without
-/// a decision does not compile (invariant 1).
+/// a decision does not compile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approved {
     environment: String,
@@ -22,4 +32,29 @@ impl Approved {
     pub fn release(&self) -> &Release {
         &self.release
     }
+}
+
+/// The guard's whole answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Every check with its evidence.
+    pub decision: Decision,
+    /// The approval, exactly when every check allows it.
+    pub approved: Option<Approved>,
+}
+
+/// Applies every rule to the facts (DEP-1).
+pub fn decide(facts: &Facts) -> Verdict {
+    let checks = RULES.iter().filter_map(|rule| rule.check(facts)).collect();
+    let decision = Decision::from_checks(checks);
+    // Allowed facts always have a record; the record's digest is what was compared.
+    let approved = facts.recorded.found().filter(|_| decision.allowed).map(|recorded| Approved {
+        environment: facts.request.environment.clone(),
+        release: Release::new(PinnedRef::new(
+            facts.environment.repository.clone(),
+            facts.request.sha.clone(),
+            recorded.metadata.image_digest,
+        )),
+    });
+    Verdict { decision, approved }
 }

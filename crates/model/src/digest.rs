@@ -20,7 +20,7 @@ pub struct ParseDigestError(String);
 
 impl Digest {
     /// A digest from the thirty-two bytes of a SHA-256 hash.
-    pub fn from_sha256(bytes: [u8; 32]) -> Self {
+    pub const fn from_sha256(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
