@@ -12,6 +12,7 @@
 //! a different destination.
 
 pub mod desired;
+pub mod fleet;
 pub mod observed;
 pub mod plan;
 pub mod target;

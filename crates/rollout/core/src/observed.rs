@@ -64,8 +64,12 @@ pub struct Fleet {
     pub ready: u32,
     /// Out of traffic, finishing their last requests.
     pub draining: u32,
-    /// Failing, each with its reason.
+    /// Failing, each with its reason; of those that the rollout seen last has
+    /// created.
     pub failing: Vec<Failing>,
+    /// Failing ones that an earlier rollout left; they are being replaced and
+    /// say nothing about this one.
+    pub failing_before: u32,
     /// Ready instances that receive traffic now.
     pub serving: u32,
 }
@@ -82,6 +86,17 @@ pub struct Observed {
     pub fleets: BTreeMap<Digest, Fleet>,
     /// Who receives traffic now; `None` when nobody does.
     pub traffic: Option<Traffic>,
+}
+
+impl Fleet {
+    /// Whether nothing of it is left.
+    pub fn is_gone(&self) -> bool {
+        self.starting == 0
+            && self.ready == 0
+            && self.draining == 0
+            && self.failing.is_empty()
+            && self.failing_before == 0
+    }
 }
 
 impl Observed {

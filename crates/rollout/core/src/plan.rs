@@ -18,6 +18,9 @@ pub struct Deadlines {
     pub keep_sec: u32,
     /// How long an instance may finish its requests.
     pub drain_sec: u32,
+    /// How long an instance that runs may fail its health check before that
+    /// stops the rollout. Causes that time cannot heal stop it at once.
+    pub probe_grace_sec: u32,
 }
 
 /// The plan as it is written to the ledger and printed by `--dry-run`.
@@ -39,6 +42,9 @@ pub struct PlanRecord {
     pub strategy: Strategy,
     /// Instances that serve when nothing moves; at least 1.
     pub replicas: u32,
+    /// Instances of `from` that serve when nothing moves, where that differs
+    /// from `replicas`; going back restores as many.
+    pub from_replicas: Option<u32>,
     /// Instances that may be missing on the way; at least 1.
     pub max_unavailable: u32,
     /// Time limits.
@@ -61,9 +67,9 @@ pub struct Plan(PlanRecord);
 #[error("the decision approves {approved} and the plan rolls out {planned}")]
 pub struct NotApproved {
     /// What the guard approved.
-    pub approved: Release,
+    pub approved: Box<Release>,
     /// What the plan would roll out.
-    pub planned: Release,
+    pub planned: Box<Release>,
 }
 
 impl Plan {
@@ -73,9 +79,19 @@ impl Plan {
     /// When the approval is for another release or environment.
     pub fn new(approved: &Approved, record: PlanRecord) -> Result<Self, NotApproved> {
         if approved.release() != &record.to || approved.environment() != record.environment {
-            return Err(NotApproved { approved: approved.release().clone(), planned: record.to });
+            return Err(NotApproved {
+                approved: Box::new(approved.release().clone()),
+                planned: Box::new(record.to),
+            });
         }
         Ok(Self(record))
+    }
+
+    /// A plan for the simulation, which plays approval itself. Not compiled
+    /// into anything that ships.
+    #[cfg(any(test, feature = "simulation"))]
+    pub fn simulated(record: PlanRecord) -> Self {
+        Self(record)
     }
 
     /// The plan's data.
