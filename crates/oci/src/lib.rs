@@ -1,1 +1,32 @@
-//! plimsoll-oci.
+//! The image formats: descriptors, manifests, configurations, layers, archives,
+//! and the image layout directory as a content-addressed store.
+//!
+//! Sources: OCI image-spec 1.1, Docker "Image Manifest Version 2, Schema 2".
+//!
+//! Invariants: this crate builds nothing and knows no network; all of it is
+//! synchronous (asynchronous callers go through a blocking thread); everything
+//! read is bounded by [`limits`] and verified by digest while it streams;
+//! nothing is written outside the directory that was named.
+
+pub mod config;
+pub mod descriptor;
+pub mod digest;
+mod error;
+pub mod kind;
+pub mod layout;
+pub mod limits;
+pub mod manifest;
+pub mod media_type;
+mod pages;
+mod serde_forms;
+pub mod source;
+
+pub use config::{ContainerConfig, History, ImageConfig, RootFs};
+pub use descriptor::{Descriptor, Platform};
+pub use digest::{Hasher, HashingReader, HashingWriter, VerifyingReader, digest_of};
+pub use error::{Error, Result};
+pub use kind::{ManifestKind, require_linux_amd64};
+pub use layout::{BlobWriter, Layout};
+pub use manifest::{Index, Manifest};
+pub use pages::PAGES;
+pub use source::{ImageSource, SourceError};
