@@ -78,3 +78,29 @@ pub struct Page {
     /// How to satisfy it, with the commands to type.
     pub how: &'static str,
 }
+
+/// Any error with a diagnosis, on its way to whoever renders it.
+///
+/// Like `Box<dyn Diagnose>`, with a conversion from every such error, so that
+/// `?` works; therefore it is no `Error` itself.
+#[derive(Debug)]
+pub struct Failure(Box<dyn Diagnose + Send + Sync>);
+
+impl Failure {
+    /// The error with its diagnosis.
+    pub fn diagnose(&self) -> &(dyn Diagnose + Send + Sync + 'static) {
+        &*self.0
+    }
+}
+
+impl<E: Diagnose + Send + Sync + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -18,7 +18,7 @@ pub mod release;
 pub mod secret;
 
 pub use commit::{Commit, ParseCommitError};
-pub use diagnose::{Class, Diagnose, Page};
+pub use diagnose::{Class, Diagnose, Failure, Page};
 pub use digest::{Digest, ParseDigestError};
 pub use event::Event;
 pub use finding::{Check, Decision, Outcome};
