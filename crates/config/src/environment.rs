@@ -1,0 +1,303 @@
+//! `[environments.<name>]`: where a release runs, and how it gets there.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use plimsoll_model::{RepositoryType, Strategy};
+
+use crate::error::{Problem, ProblemKind};
+use crate::table::Table;
+use crate::values;
+
+/// One environment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Environment {
+    /// Its name: a DNS label, as in `[environments.production]`.
+    pub name: String,
+    /// Which repository its images must come from. Default: canonical.
+    pub repository: RepositoryType,
+    /// Default: rolling.
+    pub strategy: Strategy,
+    /// Instances that serve when nothing moves, at least 1. Default: 2.
+    pub replicas: u32,
+    /// Instances that may be missing during a rollout, from 1 to `replicas`.
+    /// Default: 1.
+    pub max_unavailable: u32,
+    /// Refuse images that were not built clean (BLD-1). Default: true.
+    pub clean_build: bool,
+    /// Time limits of a rollout.
+    pub bounds: Bounds,
+    /// What runs the replicas.
+    pub target: Target,
+    /// `[environments.<name>.watch]`; none: nothing is watched.
+    pub watch: Option<Watch>,
+}
+
+/// Time limits of a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// `rollout_timeout`: from the first change to every replica ready. Default: 5m.
+    pub rollout: Duration,
+    /// `drain_timeout`: how long a replica may finish its requests. Default: 30s.
+    pub drain: Duration,
+    /// `keep_previous`: how long the old replicas of a blue/green rollout stay
+    /// after the switch, so that going back is instant. Default: 1m.
+    pub keep_previous: Duration,
+}
+
+/// What runs the replicas, with the keys that only it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// The image's own files and entrypoint, as processes of this machine.
+    Local(Local),
+    /// Docker or Podman, by its API.
+    Engine(Engine),
+    /// A Kubernetes cluster.
+    Kubernetes(Kubernetes),
+}
+
+/// The name of a [`Target`], as written after `target =`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetKind {
+    /// `local`
+    Local,
+    /// `engine`
+    Engine,
+    /// `kubernetes`
+    Kubernetes,
+}
+
+impl fmt::Display for TargetKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Local => "local",
+            Self::Engine => "engine",
+            Self::Kubernetes => "kubernetes",
+        })
+    }
+}
+
+impl Target {
+    /// Which one it is.
+    pub fn kind(&self) -> TargetKind {
+        match self {
+            Self::Local(_) => TargetKind::Local,
+            Self::Engine(_) => TargetKind::Engine,
+            Self::Kubernetes(_) => TargetKind::Kubernetes,
+        }
+    }
+}
+
+/// Keys of `target = "local"`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Local {
+    /// Where users connect. Needed.
+    pub listen: SocketAddr,
+    /// Path that answers 2xx when a replica may serve. Default: `/healthz`.
+    pub health: String,
+    /// `NAME=value` lines for the replicas, relative to `plimsoll.toml`. Default: none.
+    pub env_file: Option<PathBuf>,
+}
+
+/// Keys of `target = "engine"`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Engine {
+    /// The API's socket, absolute; written `unix:///run/podman/podman.sock`.
+    /// Default: `/var/run/docker.sock`.
+    pub socket: PathBuf,
+    /// Where users connect. Needed.
+    pub listen: SocketAddr,
+    /// Port the service listens on in its container. Default: 8080.
+    pub port: u16,
+    /// Path that answers 2xx when a replica may serve. Default: `/healthz`.
+    pub health: String,
+    /// `NAME=value` lines for the replicas, relative to `plimsoll.toml`. Default: none.
+    pub env_file: Option<PathBuf>,
+}
+
+/// `[environments.<name>.kubernetes]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kubernetes {
+    /// Context of the kubeconfig. Default: its current one.
+    pub context: Option<String>,
+    /// Default: `default`.
+    pub namespace: String,
+    /// The Deployment. Default: the service's name.
+    pub deployment: String,
+    /// The container of its pods. Default: the service's name.
+    pub container: String,
+    /// The Service that selects them. Default: the service's name.
+    pub service: String,
+}
+
+/// `[environments.<name>.watch]` (DEP-6).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Watch {
+    /// How long the new release is watched after it took all traffic. Default: 5m.
+    pub bake: Duration,
+    /// What is compared between the old release and the new.
+    pub metrics: Vec<Metric>,
+}
+
+/// `[[environments.<name>.watch.metrics]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metric {
+    /// What to call it.
+    pub name: String,
+    /// Selector of a counter in the replicas' own `/metrics`.
+    pub query: String,
+    /// Selector of the denominator. Default: none, the query is taken per second.
+    pub of: Option<String>,
+    /// Which direction is a regression. Default: higher.
+    pub worse: Worse,
+}
+
+/// Which direction of a [`Metric`] is a regression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Worse {
+    /// More is worse: errors.
+    Higher,
+    /// Less is worse: successes.
+    Lower,
+}
+
+/// Keys of one target only, and whose they are.
+const KEYS_OF_TARGETS: [(&str, &[TargetKind]); 6] = [
+    ("kubernetes", &[TargetKind::Kubernetes]),
+    ("socket", &[TargetKind::Engine]),
+    ("port", &[TargetKind::Engine]),
+    ("listen", &[TargetKind::Local, TargetKind::Engine]),
+    ("health", &[TargetKind::Local, TargetKind::Engine]),
+    ("env_file", &[TargetKind::Local, TargetKind::Engine]),
+];
+
+/// `[environments]`; `service` is what Kubernetes objects are called by default.
+pub(crate) fn environments(mut table: Table<'_>, service: &str) -> BTreeMap<String, Environment> {
+    let mut environments = BTreeMap::new();
+    for (name, at, inner) in table.named_tables() {
+        if !values::is_label(&name) {
+            let message = format!("`{}` cannot be the name of an environment", name.escape_debug());
+            let hint = "1 to 63 lower-case letters, digits and `-`, with no `-` at either end";
+            inner.push(Problem::new(ProblemKind::BadValue, &at, message).hint(hint));
+        }
+        if let Some(environment) = environment(&name, inner, service) {
+            environments.insert(name, environment);
+        }
+    }
+    environments
+}
+
+fn environment(name: &str, mut table: Table<'_>, service: &str) -> Option<Environment> {
+    let repository = table.or("repository", "canonical", values::choice(&REPOSITORIES));
+    let kind = table.need("target", "\"local\"", values::choice(&TARGETS));
+    let strategy = table.or("strategy", "rolling", values::choice(&STRATEGIES));
+    let replicas = table.or("replicas", "2", values::number(1, 1_000));
+    let max_unavailable = table.or("max_unavailable", "1", values::number(1, 1_000));
+    if let (Some(replicas), Some(max_unavailable)) = (replicas, max_unavailable)
+        && max_unavailable > replicas
+    {
+        table.conflict(
+            format!("`max_unavailable` is {max_unavailable}, more than the {replicas} `replicas`"),
+            format!("write a number from 1 to {replicas}"),
+        );
+    }
+    let clean_build = table.or("clean_build", "true", values::boolean);
+    let rollout = table.or("rollout_timeout", "5m", values::some_time);
+    let drain = table.or("drain_timeout", "30s", values::duration);
+    let keep_previous = table.or("keep_previous", "1m", values::duration);
+    let target = kind.and_then(|kind| target(kind, &mut table, service));
+    let watch = table.table("watch").map(watch);
+    table.finish();
+    Some(Environment {
+        name: name.into(),
+        repository: repository?,
+        strategy: strategy?,
+        replicas: replicas?,
+        max_unavailable: max_unavailable?,
+        clean_build: clean_build?,
+        bounds: Bounds { rollout: rollout?, drain: drain?, keep_previous: keep_previous? },
+        target: target?,
+        watch: crate::project::all_or_nothing(watch)?,
+    })
+}
+
+const REPOSITORIES: [(&str, RepositoryType); 2] =
+    [("canonical", RepositoryType::Canonical), ("staging", RepositoryType::Staging)];
+
+const STRATEGIES: [(&str, Strategy); 2] =
+    [("rolling", Strategy::Rolling), ("blue-green", Strategy::BlueGreen)];
+
+const TARGETS: [(&str, TargetKind); 3] =
+    [("kubernetes", TargetKind::Kubernetes), ("engine", TargetKind::Engine), ("local", TargetKind::Local)];
+
+const DIRECTIONS: [(&str, Worse); 2] = [("higher", Worse::Higher), ("lower", Worse::Lower)];
+
+fn target(kind: TargetKind, table: &mut Table<'_>, service: &str) -> Option<Target> {
+    for (key, owners) in KEYS_OF_TARGETS {
+        if table.has(key) && !owners.contains(&kind) {
+            let owners: Vec<_> = owners.iter().map(|owner| format!("`{owner}`")).collect();
+            let message = format!("`{key}` is for target {}; this one is `{kind}`", owners.join(" or "));
+            table.reject(key, message);
+        }
+    }
+    match kind {
+        TargetKind::Kubernetes => {
+            table.table_or_empty("kubernetes").and_then(|table| kubernetes(table, service))
+        }
+        TargetKind::Local => {
+            let listen = table.need("listen", "\"127.0.0.1:8080\"", values::listen);
+            let health = table.or("health", "/healthz", values::url_path);
+            let env_file = table.opt("env_file", values::relative_path);
+            Some(Target::Local(Local { listen: listen?, health: health?, env_file }))
+        }
+        TargetKind::Engine => {
+            let socket = table.or("socket", "unix:///var/run/docker.sock", values::socket);
+            let listen = table.need("listen", "\"127.0.0.1:8080\"", values::listen);
+            let port = table.or("port", "8080", values::number(1, u16::MAX.into()));
+            let health = table.or("health", "/healthz", values::url_path);
+            let env_file = table.opt("env_file", values::relative_path);
+            Some(Target::Engine(Engine {
+                socket: socket?,
+                listen: listen?,
+                port: u16::try_from(port?).ok()?,
+                health: health?,
+                env_file,
+            }))
+        }
+    }
+}
+
+fn kubernetes(mut table: Table<'_>, service: &str) -> Option<Target> {
+    let context = table.opt("context", values::words);
+    let namespace = table.or("namespace", "default", values::label);
+    let deployment = table.or("deployment", service, values::object_name);
+    let container = table.or("container", service, values::label);
+    let service = table.or("service", service, values::label);
+    table.finish();
+    Some(Target::Kubernetes(Kubernetes {
+        context,
+        namespace: namespace?,
+        deployment: deployment?,
+        container: container?,
+        service: service?,
+    }))
+}
+
+fn watch(mut table: Table<'_>) -> Option<Watch> {
+    let bake = table.or("bake", "5m", values::duration);
+    let metrics = table.tables("metrics").into_iter().filter_map(metric).collect();
+    table.finish();
+    Some(Watch { bake: bake?, metrics })
+}
+
+fn metric(mut table: Table<'_>) -> Option<Metric> {
+    let name = table.need("name", "\"payout failures\"", values::words);
+    let query = table.need("query", "'payout_attempts_total{result=\"failed\"}'", values::words);
+    let of = table.opt("of", values::words);
+    let worse = table.or("worse", "higher", values::choice(&DIRECTIONS));
+    table.finish();
+    Some(Metric { name: name?, query: query?, of, worse: worse? })
+}
