@@ -123,8 +123,10 @@ fn valid_host(host: &str) -> bool {
     name_ok && port_ok
 }
 
-/// distribution-spec: `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*` separated by `/`.
-fn valid_path(path: &str) -> bool {
+/// Whether a text is a repository's name without its host: at most 255 bytes of
+/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`, separated by `/` (distribution-spec,
+/// "Pulling manifests").
+pub fn valid_path(path: &str) -> bool {
     path.len() <= 255
         && path.split('/').all(|part| {
             let alnum = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
