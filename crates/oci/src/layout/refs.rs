@@ -172,6 +172,14 @@ impl Layout {
         Ok(self.current()?.index.manifests.clone())
     }
 
+    /// The first entry of this digest, named or not.
+    ///
+    /// # Errors
+    /// [`Error::CorruptLayout`], [`Error::Io`].
+    pub fn listed(&self, digest: &Digest) -> Result<Option<Descriptor>> {
+        Ok(self.current()?.index.manifests.iter().find(|entry| entry.digest == *digest).cloned())
+    }
+
     /// The references as they are on disk now.
     fn current(&self) -> Result<Arc<Refs>> {
         let path = self.path().join(INDEX);
