@@ -11,13 +11,25 @@
 //! Deploying, resuming, reverting and rolling back are this one machine with
 //! a different destination.
 
+pub mod codes;
 pub mod desired;
+mod error;
+pub mod executor;
 pub mod fleet;
+pub mod machine;
 pub mod observed;
 pub mod plan;
+pub mod ports;
+mod recovery;
 pub mod target;
 
+pub use codes::PAGES;
 pub use desired::{Desired, Share, Traffic};
+pub use error::RolloutError;
+pub use executor::{Outcome, execute};
+pub use machine::{Phase, State, Stop, step};
 pub use observed::{Cause, Failing, Fleet, Observed};
 pub use plan::{Deadlines, Plan, PlanRecord};
+pub use ports::{Clock, Journal, JournalError, Judge, Lease, Migrator, NoMetrics, NoMigrations, Ports};
+pub use recovery::{Unfinished, unfinished};
 pub use target::{Applied, BoxFuture, Fence, Target, TargetError};

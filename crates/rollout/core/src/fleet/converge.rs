@@ -129,16 +129,20 @@ fn next_routes<'a>(desired: &Desired, sorted: &[&'a Instance], kept: &BTreeSet<&
     let mut routes: Vec<&Instance> = ready().filter(|i| should(i)).collect();
     let mut others: Vec<&Instance> = ready().filter(|i| i.routed && !should(i)).collect();
 
-    let enough = desired.serving().min(desired.replicas.max(1)) as usize;
+    let enough = match (desired.shares().next(), desired.serving()) {
+        (None, _) => 0,
+        (Some(_), 0) => desired.replicas,
+        (Some(_), serving) => serving.min(desired.replicas).max(1),
+    } as usize;
     let switch = desired.traffic == Traffic::Candidate && !routes.iter().any(|i| i.routed);
     let all_ready = routes.len() >= desired.serving() as usize && !routes.is_empty();
     if switch && !others.is_empty() && !all_ready {
         return others;
     }
-    if routes.len() < enough.max(1) {
+    if routes.len() < enough {
         // Those that stay anyway before those that go.
         others.sort_by_key(|i| (!kept.contains(i.id.as_str()), i.generation, &i.id));
-        others.truncate(enough.max(1) - routes.len());
+        others.truncate(enough - routes.len());
         routes.extend(others);
     }
     routes

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Desired, Failing, Fence};
 
 pub use converge::converge;
-pub use target::{FleetOps, FleetTarget};
+pub use target::{Converge, FleetOps, FleetTarget};
 
 /// Deaths of a candidate's instances that were ready before, within one
 /// rollout, after which it counts as a crash loop.

@@ -87,12 +87,23 @@ pub trait FleetOps: Send + Sync {
 #[derive(Debug)]
 pub struct FleetTarget<O> {
     ops: O,
+    converge: Converge,
 }
+
+/// A function like [`converge`].
+pub type Converge = fn(&Desired, &[Instance]) -> Vec<InstanceOp>;
 
 impl<O: FleetOps> FleetTarget<O> {
     /// A target over these operations.
     pub fn new(ops: O) -> Self {
-        Self { ops }
+        Self { ops, converge }
+    }
+
+    /// A target that converges by another function, so that the simulation
+    /// can show that it catches a broken one.
+    #[cfg(feature = "simulation")]
+    pub fn broken(ops: O, converge: Converge) -> Self {
+        Self { ops, converge }
     }
 
     /// The operations.
@@ -121,13 +132,13 @@ impl<O: FleetOps> FleetTarget<O> {
     pub async fn pending(&self) -> Result<Vec<InstanceOp>, TargetError> {
         let record = self.ops.load().await?;
         let Some(desired) = &record.desired else { return Ok(Vec::new()) };
-        Ok(converge(desired, &self.ops.list().await?))
+        Ok((self.converge)(desired, &self.ops.list().await?))
     }
 
     /// One turn: what converging asks for now, each after the record has been
     /// read again, so that it stops when somebody newer has come.
     async fn turn(&self, desired: &Desired, fence: Fence) -> Result<(Vec<InstanceOp>, Applied), TargetError> {
-        let ops = converge(desired, &self.ops.list().await?);
+        let ops = (self.converge)(desired, &self.ops.list().await?);
         let mut done = Vec::with_capacity(ops.len());
         for op in ops {
             let record = self.ops.load().await?;

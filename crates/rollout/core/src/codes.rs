@@ -1,0 +1,129 @@
+//! Codes of reasons to stop, and their pages for `plimsoll explain`.
+//! Causes that instances give have theirs in [`crate::Cause::code`].
+
+use plimsoll_model::Page;
+
+/// It took too long.
+pub const DEADLINE: &str = "DEP-107";
+/// A migration failed.
+pub const MIGRATION: &str = "DEP-108";
+/// The lock was lost.
+pub const LOCK_LOST: &str = "DEP-109";
+/// Judged worse than what served before.
+pub const REGRESSED: &str = "DEP-110";
+/// A person stopped it.
+pub const INTERRUPTED: &str = "DEP-111";
+/// The target, or the lock, cannot be asked or told.
+pub const TARGET: &str = "DEP-112";
+/// Somebody else has the lock.
+pub const LOCK_HELD: &str = "DEP-113";
+/// The ledger cannot be written.
+pub const JOURNAL: &str = "DEP-114";
+
+/// A recorded code as one of this crate's; one that is unknown (written by a
+/// newer version) is shown as the most general one.
+pub(crate) fn known(code: &str) -> &'static str {
+    PAGES.iter().map(|page| page.code).find(|known| *known == code).unwrap_or(DEADLINE)
+}
+
+/// One page for each code of this crate.
+pub const PAGES: &[Page] = &[
+    Page {
+        code: "DEP-101",
+        name: "image-unavailable",
+        what: "The target could not fetch the image, or what it got does not have the digest that was approved.",
+        why: "Nothing else may run instead of it; the rollout stops at once and what served before goes on.",
+        how: "Read the message: registry unreachable, credentials missing on the target, image deleted. `plimsoll verify SHA` checks the registry's side. Then deploy again.",
+    },
+    Page {
+        code: "DEP-102",
+        name: "cannot-start",
+        what: "The process could not be started: the entrypoint does not exist, is for another architecture, or may not be executed.",
+        why: "Waiting cannot heal this, so it is not waited for.",
+        how: "Compare `image.entrypoint`, `image.user` and the copied files' modes in plimsoll.toml with the message, build the fixed commit and deploy that.",
+    },
+    Page {
+        code: "DEP-103",
+        name: "exited-at-once",
+        what: "An instance ended before it was ever ready. Its last lines are shown.",
+        why: "A release that cannot start must not receive requests.",
+        how: "The last lines name the reason: often a missing variable or a database that refuses. Fix it in the environment or in a new commit.",
+    },
+    Page {
+        code: "DEP-104",
+        name: "crash-loop",
+        what: "Instances of the new release end again and again, also after having been ready.",
+        why: "It would serve for seconds at a time; what served before is put back.",
+        how: "Look at the exit status and last lines: signal 9 often means too little memory.",
+    },
+    Page {
+        code: "DEP-105",
+        name: "probe-failed",
+        what: "An instance runs, and its health check said no for longer than the grace it has to start.",
+        why: "The health check decides who receives requests; an instance that fails it serves nobody.",
+        how: "Call the `health` path of the environment yourself; check the port the process listens on and that the path answers 2xx.",
+    },
+    Page {
+        code: "DEP-106",
+        name: "cannot-be-scheduled",
+        what: "There is no room for another instance: memory, processors, ports or quota.",
+        why: "A rollout needs room for one instance more than it replaces, so that nobody is without service in between.",
+        how: "Free resources or lower `replicas`, then deploy again.",
+    },
+    Page {
+        code: DEADLINE,
+        name: "deadline",
+        what: "Not everything was ready within `rollout_timeout`.",
+        why: "A rollout that neither succeeds nor fails blocks the environment; after the deadline what served before is put back.",
+        how: "The reason says what was waited for. Raise `rollout_timeout` only when instances really need that long to start.",
+    },
+    Page {
+        code: MIGRATION,
+        name: "migration-failed",
+        what: "A migration that has to run before the release failed. No instance of the release was started.",
+        why: "A release that meets a schema it does not know fails in front of users.",
+        how: "`plimsoll migrate status` shows which one and why.",
+    },
+    Page {
+        code: LOCK_LOST,
+        name: "lock-lost",
+        what: "This process no longer has the environment's lock: its lease ran out, or somebody took it over.",
+        why: "Two owners would undo each other's work. This one stopped at once and undid nothing; the new owner finishes or undoes the rollout.",
+        how: "`plimsoll status` shows where it stands. The next `deploy` or `rollback` of the environment finishes or undoes it first.",
+    },
+    Page {
+        code: REGRESSED,
+        name: "verdict-regressed",
+        what: "A watched metric of the new release is worse than that of the old one at the same time.",
+        why: "That is what the watch is for: the old release serves again.",
+        how: "The reason has metric and numbers. The environment was left as it was before; fix the release and deploy a new commit.",
+    },
+    Page {
+        code: INTERRUPTED,
+        name: "interrupted",
+        what: "A person stopped the rollout, and what served before was put back.",
+        why: "A rollout is finished or undone, never left in between.",
+        how: "Deploy again when ready.",
+    },
+    Page {
+        code: TARGET,
+        name: "target-unreachable",
+        what: "The target could not be asked or told for longer than the deadline, or it refused for good.",
+        why: "What cannot be seen is not called success.",
+        how: "`plimsoll doctor` checks the connection. What served before goes on; `plimsoll status` shows it once the target answers.",
+    },
+    Page {
+        code: LOCK_HELD,
+        name: "lock-held",
+        what: "Another deployment or rollback of this environment is under way. Nothing was touched.",
+        why: "Two at once would interleave.",
+        how: "Wait for it; the message says who has held the lock since when. A lock whose holder is gone ends by itself with its lease.",
+    },
+    Page {
+        code: JOURNAL,
+        name: "ledger-not-written",
+        what: "A step could not be written to the ledger, so it was not done.",
+        why: "Nothing happens that is not recorded: a later command could neither finish nor undo it.",
+        how: "Make the ledger writable again (disk full? permissions?), then run any `deploy` or `rollback` of the environment: it goes on from the last recorded step.",
+    },
+];

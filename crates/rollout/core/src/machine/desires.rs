@@ -1,0 +1,77 @@
+//! What each phase wants to be: a function of plan and phase alone.
+
+use plimsoll_model::Strategy;
+
+use super::{Phase, State};
+use crate::{Desired, Plan, PlanRecord, Share, Traffic};
+
+/// Instances of `from` that serve when nothing moves.
+pub(super) fn old_replicas(plan: &PlanRecord) -> u32 {
+    plan.from_replicas.unwrap_or(plan.replicas)
+}
+
+/// The plan rolls out what runs already: it repairs and scales.
+pub(super) fn is_repair(plan: &PlanRecord) -> bool {
+    plan.from.as_ref().is_some_and(|from| from.digest() == plan.to.digest())
+}
+
+/// Whether instances are replaced wave by wave rather than all at once.
+pub(super) fn in_waves(plan: &PlanRecord) -> bool {
+    plan.strategy == Strategy::Rolling && plan.from.is_some() && !is_repair(plan)
+}
+
+/// How many waves it takes.
+pub(super) fn waves(plan: &PlanRecord) -> u32 {
+    if in_waves(plan) { plan.replicas.max(1).div_ceil(plan.max_unavailable.max(1)) } else { 1 }
+}
+
+/// Instances of the candidate that must be ready for the phase to be done.
+pub(super) fn candidate_size(plan: &PlanRecord, phase: Phase) -> u32 {
+    let all = plan.replicas.max(1);
+    match phase {
+        // One proves that the release starts before any user meets it.
+        Phase::Expanding if in_waves(plan) => 1,
+        Phase::Shifting(wave) if in_waves(plan) => wave.saturating_mul(plan.max_unavailable.max(1)).min(all),
+        _ => all,
+    }
+}
+
+/// What a phase desires; `None` in phases that leave the target alone.
+pub fn desired_for(plan: &Plan, state: &State) -> Option<Desired> {
+    let all = plan.replicas.max(1);
+    let old = old_replicas(plan);
+    let rolling = plan.strategy == Strategy::Rolling;
+    let share = |release: &plimsoll_model::Release, replicas| Share { release: release.clone(), replicas };
+    let from = |replicas| plan.from.as_ref().filter(|_| replicas > 0).map(|f| share(f, replicas));
+    let to = |replicas| Some(share(&plan.to, replicas));
+    let size = candidate_size(plan, state.phase);
+    // While two releases share the work, the smaller size is what is promised.
+    let both = if plan.from.is_some() { all.min(old.max(1)) } else { all };
+
+    let (stable, candidate, traffic, replicas) = match state.phase {
+        Phase::Prepared | Phase::Locked | Phase::Committed | Phase::Reverted => return None,
+        Phase::Expanding | Phase::Shifting(_) | Phase::Baking if is_repair(plan) => {
+            (None, to(all), Traffic::Candidate, both)
+        }
+        Phase::Expanding => (from(old), to(size), Traffic::Stable, both),
+        Phase::Shifting(_) if in_waves(plan) && size < all => {
+            (from(old.saturating_sub(size)), to(size), Traffic::Shared, both)
+        }
+        Phase::Shifting(_) | Phase::Baking if in_waves(plan) => (None, to(all), Traffic::Candidate, all),
+        Phase::Shifting(_) | Phase::Baking => (from(old), to(all), Traffic::Candidate, all),
+        Phase::Settling => (to(all), None, Traffic::Stable, all),
+        Phase::Reverting => (from(old), None, Traffic::Stable, if plan.from.is_some() { old } else { all }),
+    };
+    Some(Desired {
+        environment: plan.environment.clone(),
+        rollout: plan.rollout.clone(),
+        generation: state.generation,
+        stable,
+        candidate,
+        traffic,
+        max_unavailable: plan.max_unavailable,
+        max_surge: if rolling { plan.max_unavailable.max(1) } else { all.max(old) },
+        replicas,
+        drain_sec: plan.deadlines.drain_sec,
+    })
+}
