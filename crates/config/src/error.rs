@@ -191,7 +191,12 @@ impl ProblemKind {
 
 impl Problem {
     pub(crate) fn new(kind: ProblemKind, at: &At, message: String) -> Self {
-        let excerpt = if kind == ProblemKind::LiteralSecret { None } else { at.excerpt() };
+        let excerpt = match kind {
+            ProblemKind::LiteralSecret => None,
+            // The key is what matters; a misspelt `pasword` has a password after it.
+            ProblemKind::UnknownKey => at.excerpt().map(Excerpt::without_value),
+            _ => at.excerpt(),
+        };
         Self { kind, place: at.place(), message, excerpt, hint: None }
     }
 
@@ -259,6 +264,16 @@ impl Excerpt {
         let column = column.min(length);
         Self { line, text: shown, start: column, width: width.min((length - column).max(1)) }
     }
+
+    /// Ends the line after the key that is meant.
+    fn without_value(mut self) -> Self {
+        let end = self.start + self.width;
+        let rest: String = self.text.chars().skip(end).collect();
+        if rest.trim_start().starts_with('=') {
+            self.text = self.text.chars().take(end).chain(" = …".chars()).collect();
+        }
+        self
+    }
 }
 
 impl fmt::Display for Excerpt {
@@ -273,6 +288,11 @@ impl fmt::Display for Excerpt {
 /// Hides what follows a key that names a secret, and passwords in URLs: an
 /// error must not print what the file should never have held.
 fn mask_line(line: &str) -> String {
+    // A line of a key that was pasted in, perhaps with the end of a text.
+    let base64 = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
+    if line.split(|c| !base64(c)).any(|run| run.len() >= 40) && !line.contains("sha256:") {
+        return "****".into();
+    }
     let mut masked = line.to_owned();
     if let Some((key, value)) = line.split_once('=') {
         let name = key.trim().trim_matches(['"', '\'']).rsplit('.').next().unwrap_or_default();

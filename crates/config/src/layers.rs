@@ -245,7 +245,9 @@ fn fit(tree: &Entries, parts: &[String]) -> Vec<String> {
 
 fn flag_layer(tree: &mut Entries, flag: &str) -> Option<Problem> {
     let bad = |key: &str| {
-        let at = At::Flag(key.chars().take(60).collect::<String>().into());
+        // What follows the key may be a secret.
+        let word = |c: &char| c.is_ascii_alphanumeric() || "._-\"".contains(*c);
+        let at = At::Flag(key.chars().take_while(word).take(60).collect::<String>().into());
         let problem = Problem::new(ProblemKind::BadFlag, &at, "not of the form `section.key=value`".into());
         Some(problem.hint("for example `--set environments.production.replicas=3`"))
     };

@@ -8,6 +8,7 @@ use serde::de::Error as _;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::discover::FILE_NAME;
 use crate::error::{Excerpt, Problem, ProblemKind};
 use crate::origin::Origin;
 
@@ -47,6 +48,8 @@ impl At {
     /// How an error names this place.
     pub(crate) fn place(&self) -> String {
         match self {
+            // A section that nobody wrote is missing from the file.
+            Self::Default => FILE_NAME.into(),
             Self::Flag(key) => format!("--set {key}"),
             Self::File { source, span } => {
                 let (line, column) = position(&source.text, span.start);

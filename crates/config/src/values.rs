@@ -191,18 +191,23 @@ pub(crate) fn object_name(node: &Node) -> Result<String, Fault> {
     if good { Ok(text.into()) } else { Err(Fault::expected(WHAT)) }
 }
 
-/// A branch name, by the rules of git-check-ref-format that matter here.
-pub(crate) fn branch(node: &Node) -> Result<String, Fault> {
-    const WHAT: &str = "a branch name";
-    let text = str_of(node, WHAT)?;
-    let bad = text.is_empty()
+/// Whether git would take this as a branch's name (git-check-ref-format, the
+/// rules that a person can break).
+pub(crate) fn is_branch(text: &str) -> bool {
+    !(text.is_empty()
         || text.starts_with(['-', '/', '.'])
         || text.ends_with(['/', '.'])
         || text.contains("..")
         || text.contains("//")
         || text.contains("@{")
-        || text.chars().any(|c| c.is_whitespace() || c.is_control() || "~^:?*[\\".contains(c));
-    if bad { Err(Fault::expected(WHAT)) } else { Ok(text.into()) }
+        || text.chars().any(|c| c.is_whitespace() || c.is_control() || "~^:?*[\\".contains(c)))
+}
+
+/// An [`is_branch`] name.
+pub(crate) fn branch(node: &Node) -> Result<String, Fault> {
+    const WHAT: &str = "a branch name";
+    let text = str_of(node, WHAT)?;
+    if is_branch(text) { Ok(text.into()) } else { Err(Fault::expected(WHAT)) }
 }
 
 pub(crate) fn repository(node: &Node) -> Result<Repository, Fault> {

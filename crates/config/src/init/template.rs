@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Found, Language};
-use crate::values::is_label;
+use crate::values::{is_branch, is_label};
 
 /// A commented `plimsoll.toml` for what was found. It always loads.
 pub fn template(found: &Found) -> String {
@@ -50,7 +50,7 @@ fn environments() -> String {
 
 fn repository(found: &Found, name: &str) -> String {
     let path = found.remote.as_deref().and_then(remote_path).unwrap_or_else(|| name.to_owned());
-    let branch = found.branch.as_deref().filter(|branch| plain_branch(branch)).unwrap_or("main");
+    let branch = found.branch.as_deref().filter(|branch| is_branch(branch)).unwrap_or("main");
     // A feature branch that happens to be checked out is not the main one.
     let main = if branch.contains('/') { "main" } else { branch };
     format!(
@@ -74,10 +74,6 @@ fn remote_path(url: &str) -> Option<String> {
     // The model's own grammar decides; it needs a host in front.
     format!("localhost/{path}").parse::<plimsoll_model::Repository>().ok()?;
     Some(path)
-}
-
-fn plain_branch(branch: &str) -> bool {
-    !branch.starts_with('-') && branch.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b))
 }
 
 fn service_name(found: &Found) -> String {
@@ -108,6 +104,7 @@ fn image(found: &Found, name: &str) -> String {
             quoted(path)
         ),
         (None, Some(Language::Rust { binary, locked })) => {
+            let binary = program(binary, name);
             let lock = if *locked { " --locked" } else { "" };
             let rust = "RUSTFLAGS = \"-C target-feature=+crt-static\"";
             native(
@@ -118,15 +115,26 @@ fn image(found: &Found, name: &str) -> String {
                 name,
             )
         }
-        (None, Some(Language::Go { module })) => native(
-            &format!("go build -trimpath -buildvcs=false -o out/{module} ."),
-            "env     = { CGO_ENABLED = \"0\" }   # static: needs nothing from the base image\n",
-            &format!("out/{module}"),
-            &format!("/usr/local/bin/{module}"),
-            name,
-        ),
+        (None, Some(Language::Go { module })) => {
+            let program = program(module, name);
+            native(
+                &format!("go build -trimpath -buildvcs=false -o out/{program} ."),
+                "env     = { CGO_ENABLED = \"0\" }   # static: needs nothing from the base image\n",
+                &format!("out/{program}"),
+                &format!("/usr/local/bin/{program}"),
+                name,
+            )
+        }
         (None, _) => native("make", "", &format!("out/{name}"), &format!("/usr/local/bin/{name}"), name),
     }
+}
+
+/// The program's own name where it can stand in a command and a path as it
+/// is, else the service's.
+fn program<'n>(binary: &'n str, service: &'n str) -> &'n str {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    let good = (1..=64).contains(&binary.len()) && !binary.starts_with('-') && binary.bytes().all(plain);
+    if good { binary } else { service }
 }
 
 fn native(command: &str, env: &str, from: &str, to: &str, name: &str) -> String {
