@@ -125,6 +125,70 @@ pub enum Error {
         /// The text, shortened.
         name: String,
     },
+    /// A layer entry that must not be unpacked.
+    #[error("entry `{entry}` of {layer} is refused: {reason}")]
+    UnsafeEntry {
+        /// Names the layer.
+        layer: String,
+        /// Path as written.
+        entry: String,
+        /// Why.
+        reason: String,
+    },
+    /// A layer unpacks to more than is allowed.
+    #[error("{layer} unpacks to more than {limit}")]
+    LayerLimit {
+        /// Names the layer.
+        layer: String,
+        /// The entry at which it was noticed.
+        entry: String,
+        /// What was exceeded.
+        limit: String,
+    },
+    /// The system refused to make a file of an entry.
+    #[error("cannot {action} `{entry}` of {layer}")]
+    Entry {
+        /// Names the layer.
+        layer: String,
+        /// Path as written.
+        entry: String,
+        /// What was being done, an infinitive.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The directory to unpack into has something in it.
+    #[error("the directory {path} is not empty")]
+    Occupied {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A file or directory that is none of the kinds of archive.
+    #[error("{path} is not an image archive or layout")]
+    NotAnArchive {
+        /// The file.
+        path: PathBuf,
+        /// What it looks like.
+        reason: String,
+    },
+    /// An archive with several images, and no choice made.
+    #[error("{path} holds {} images", .images.len())]
+    SeveralImages {
+        /// The archive.
+        path: PathBuf,
+        /// Their names, or digests where they have none.
+        images: Vec<String>,
+    },
+    /// An archive without the image that was asked for.
+    #[error("{path} does not hold the image `{reference}`")]
+    NoSuchImage {
+        /// The archive.
+        path: PathBuf,
+        /// As asked for.
+        reference: String,
+        /// What it holds.
+        images: Vec<String>,
+    },
     /// A directory without `oci-layout`.
     #[error("{path} is not an OCI image layout")]
     NotALayout {
@@ -163,7 +227,7 @@ impl Error {
 impl Diagnose for Error {
     fn class(&self) -> Class {
         match self {
-            Self::Io { .. } | Self::DiskFull { .. } => Class::Failed,
+            Self::Io { .. } | Self::DiskFull { .. } | Self::Entry { .. } => Class::Failed,
             Self::DigestMismatch { .. }
             | Self::SizeMismatch { .. }
             | Self::BlobAbsent { .. }
@@ -173,8 +237,15 @@ impl Diagnose for Error {
             | Self::Malformed { .. }
             | Self::IsIndex { .. }
             | Self::WrongPlatform { .. }
-            | Self::UnsupportedMediaType { .. } => Class::Refused,
-            Self::RefName { .. } | Self::NotALayout { .. } => Class::Usage,
+            | Self::UnsupportedMediaType { .. }
+            | Self::UnsafeEntry { .. }
+            | Self::LayerLimit { .. } => Class::Refused,
+            Self::RefName { .. }
+            | Self::NotALayout { .. }
+            | Self::Occupied { .. }
+            | Self::NotAnArchive { .. }
+            | Self::SeveralImages { .. }
+            | Self::NoSuchImage { .. } => Class::Usage,
         }
     }
 
@@ -194,6 +265,13 @@ impl Diagnose for Error {
             Self::RefMoved { .. } => "OCI-012",
             Self::RefName { .. } => "OCI-013",
             Self::NotALayout { .. } => "OCI-014",
+            Self::UnsafeEntry { .. } => "OCI-020",
+            Self::LayerLimit { .. } => "OCI-021",
+            Self::Entry { .. } => "OCI-022",
+            Self::Occupied { .. } => "OCI-023",
+            Self::NotAnArchive { .. } => "OCI-030",
+            Self::SeveralImages { .. } => "OCI-031",
+            Self::NoSuchImage { .. } => "OCI-032",
         }
     }
 
@@ -204,6 +282,10 @@ impl Diagnose for Error {
             Self::WrongPlatform { expected, .. } => Some(expected.clone()),
             Self::IsIndex { .. } => Some("one linux/amd64 image manifest".into()),
             Self::RefMoved { expected, .. } => Some(digest_or_none(*expected)),
+            Self::NotAnArchive { .. } => {
+                Some("an OCI layout directory, an OCI archive or a `docker save` archive".into())
+            }
+            Self::NoSuchImage { reference, .. } => Some(reference.clone()),
             _ => None,
         }
     }
@@ -215,6 +297,9 @@ impl Diagnose for Error {
             Self::WrongPlatform { found, .. } => Some(found.clone()),
             Self::IsIndex { platforms, .. } => Some(platforms.join(", ")),
             Self::RefMoved { found, .. } => Some(digest_or_none(*found)),
+            Self::LayerLimit { entry, .. } => Some(format!("the limit is reached at `{entry}`")),
+            Self::NotAnArchive { reason, .. } => Some(reason.clone()),
+            Self::SeveralImages { images, .. } | Self::NoSuchImage { images, .. } => Some(images.join(", ")),
             _ => None,
         }
     }
@@ -241,6 +326,14 @@ impl Diagnose for Error {
             }
             Self::NotALayout { .. } => {
                 "nothing was changed; a layout has the files `oci-layout` and `index.json`".into()
+            }
+            Self::UnsafeEntry { .. } | Self::LayerLimit { .. } => {
+                "nothing was kept of what was unpacked; check where the image comes from".into()
+            }
+            Self::Entry { .. } => "nothing was kept of what was unpacked".into(),
+            Self::Occupied { .. } => "nothing was changed; name a new or empty directory".into(),
+            Self::SeveralImages { .. } | Self::NoSuchImage { .. } => {
+                "nothing was changed; name one of them as the `reference`".into()
             }
             _ => return None,
         })

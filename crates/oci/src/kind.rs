@@ -9,6 +9,7 @@ use crate::{Descriptor, Error, ImageConfig, Index, Manifest, Platform, Result, l
 
 /// A parsed manifest document.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "few are ever alive, and a box would show in every match")]
 pub enum ManifestKind {
     /// One image (or artifact in the form of one).
     Image(Manifest),

@@ -13,6 +13,7 @@ pub mod descriptor;
 pub mod digest;
 mod error;
 pub mod kind;
+mod layer;
 pub mod layout;
 pub mod limits;
 pub mod manifest;
@@ -20,13 +21,20 @@ pub mod media_type;
 mod pages;
 mod serde_forms;
 pub mod source;
+mod tarball;
+#[cfg(test)]
+mod testing;
+pub mod unpack;
 
 pub use config::{ContainerConfig, History, ImageConfig, RootFs};
 pub use descriptor::{Descriptor, Platform};
 pub use digest::{Hasher, HashingReader, HashingWriter, VerifyingReader, digest_of};
 pub use error::{Error, Result};
 pub use kind::{ManifestKind, require_linux_amd64};
+pub use layer::{LayerReader, Limits};
 pub use layout::{BlobWriter, Layout};
 pub use manifest::{Index, Manifest};
 pub use pages::PAGES;
 pub use source::{ImageSource, SourceError};
+pub use tarball::{Entry, EntryKind};
+pub use unpack::{Options as UnpackOptions, Unpacked, unpack_image};

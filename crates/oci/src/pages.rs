@@ -102,4 +102,96 @@ pub const PAGES: &[Page] = &[
         why: "An image layout has a file `oci-layout`, a file `index.json` and a directory `blobs`.",
         how: "Check the path; `skopeo copy SOURCE oci:DIR:TAG` writes a layout.",
     },
+    Page {
+        code: "OCI-020",
+        name: "layer-entry-safe",
+        what: "A layer has an entry that must not be unpacked: `..` or an absolute path, a hard link that leaves the root, a device or a named pipe, or a path through a file.",
+        why: "Such an entry could write outside the directory of the image, or is of no use in a process that runs without privileges.",
+        how: "Check where the image comes from and which tool wrote it; `tar -tvf` on the named layer shows the entry. Images made by the known builders have none.",
+    },
+    Page {
+        code: "OCI-021",
+        name: "layer-limits",
+        what: "A layer unpacks to more bytes or entries than is allowed.",
+        why: "A few kilobytes can decompress to terabytes; the disk of the host must not depend on who made the image.",
+        how: "Check where the image comes from. The limits are 64 GiB for an image, 16 GiB for a file, and two million entries.",
+    },
+    Page {
+        code: "OCI-022",
+        name: "layer-entry-written",
+        what: "The system refused to make a file of a layer entry.",
+        why: "Permissions, a file system without the feature (owners, extended attributes), or a full disk; the cause below the error says which.",
+        how: "Correct what the cause says and run the same command again. What was unpacked so far was removed.",
+    },
+    Page {
+        code: "OCI-023",
+        name: "destination-empty",
+        what: "An image was to be unpacked into a directory that is not empty.",
+        why: "Files of two images in one directory are neither.",
+        how: "Name a new or empty directory.",
+    },
+    Page {
+        code: "OCI-030",
+        name: "archive-kind",
+        what: "A file or directory was named as an image and is none of the known kinds.",
+        why: "Imported are OCI image layouts (directories), OCI archives (a tar of a layout) and the archives of `docker save`, each also compressed; the kind is found out from the content.",
+        how: "Check the path and which tool wrote it; `skopeo copy SOURCE oci-archive:image.tar` writes an OCI archive.",
+    },
+    Page {
+        code: "OCI-031",
+        name: "archive-one-image",
+        what: "An archive holds several images and none was chosen.",
+        why: "Which one is meant must not depend on their order.",
+        how: "Name one of those listed as the reference, or write an archive of one image.",
+    },
+    Page {
+        code: "OCI-032",
+        name: "archive-image-present",
+        what: "An archive does not hold the image that was asked for.",
+        why: "Another image under its name would be worse than none.",
+        how: "Name one of those listed as the reference.",
+    },
+    Page {
+        code: "OCI-040",
+        name: "image-present",
+        what: "The source of images was reached and does not have this one.",
+        why: "What is to run must exist by exactly its digest.",
+        how: "Push it again with `plimsoll push SHA`; `plimsoll status` shows which images can be deployed.",
+    },
+    Page {
+        code: "OCI-041",
+        name: "image-intact",
+        what: "What the source gave, or the store holds, is not what the digest names.",
+        why: "Other bytes under a digest are damage or tampering, and are never run.",
+        how: "Check the source; `plimsoll verify SHA` compares digests, tags and records.",
+    },
+    Page {
+        code: "OCI-042",
+        name: "image-source-reachable",
+        what: "The source of images could not be reached, refused, or answered nonsense.",
+        why: "Without an answer there is no saying whether the image exists; it is never taken for absent.",
+        how: "Check network and credentials (`plimsoll doctor`) and run the same command again.",
+    },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::PAGES;
+
+    #[test]
+    fn each_code_has_one_page() {
+        let codes = |text: &'static str| -> Vec<&str> {
+            text.match_indices("\"OCI-").map(|(at, _)| &text[at + 1..at + 8]).collect()
+        };
+        let used = [codes(include_str!("error.rs")), codes(include_str!("source.rs"))].concat();
+        assert!(used.len() > 20);
+        let mut pages: Vec<_> = PAGES.iter().map(|page| page.code).collect();
+        for code in &used {
+            assert!(pages.contains(code), "{code} has no page");
+        }
+        assert!(pages.iter().all(|page| used.contains(page)), "a page without an error");
+        pages.sort_unstable();
+        pages.dedup();
+        assert_eq!(pages.len(), PAGES.len());
+    }
+}
