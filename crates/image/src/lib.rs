@@ -1,1 +1,36 @@
-//! plimsoll-image.
+//! COMMIT -> IMAGE.
+//!
+//! ```text
+//! Source ──▶ Checkout ──▶ command ──┬─▶ assemble    files + base  ─┐
+//!   git      exactly the  sh -c     ├─▶ import      layout, tar   ─┼─▶ BuiltImage, in the local store,
+//!            commit's tree          └─▶ dockerfile  engine, buildah┘   tagged with the commit
+//! ```
+//!
+//! [`build()`] is the whole way. [`source`] reads the repository, [`command`]
+//! runs the build command, [`layer`] writes reproducible layers, [`assemble`]
+//! makes an image of them.
+//!
+//! Invariants: the working directory is never read, only commits; nothing of
+//! the repository is written; the network is not used (a base image is in the
+//! local store before); an image that cannot be linux/amd64 is refused (BLD-4);
+//! a [`BuiltImage`] exists only for what is completely in the store.
+
+pub mod assemble;
+mod build;
+pub mod command;
+mod error;
+pub mod layer;
+mod pages;
+mod progress;
+pub mod source;
+
+pub use assemble::{BaseImage, ImageSpec};
+pub use build::{BuildRequest, Builder, BuiltImage, Recipe, build};
+pub use command::{BuildCommand, Paths, enter};
+pub use error::Error;
+pub use layer::Layer;
+pub use layer::compress::{Compression, Compressor};
+pub use layer::select::{FileCopy, parse_mode};
+pub use pages::PAGES;
+pub use source::{Ancestry, Checkout, CommitInfo, FileTimes, ShortSha, Source};
+pub use tokio_util::sync::CancellationToken;
