@@ -15,6 +15,7 @@ pub mod canonical;
 pub mod checkpoint;
 pub mod entry;
 pub mod error;
+pub mod export;
 pub mod key;
 pub mod ledger;
 pub mod lock;
@@ -32,6 +33,7 @@ mod tests;
 
 pub use entry::Entry;
 pub use error::Error;
+pub use export::verify_export;
 pub use key::KeySource;
 pub use ledger::{Filter, Ledger, Receipt};
 pub use lock::{Acquisition, Holder, Lock};

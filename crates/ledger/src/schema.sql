@@ -23,6 +23,7 @@ CREATE TABLE entries (
 ) STRICT;
 
 CREATE INDEX entries_kind ON entries (kind);
+CREATE INDEX entries_kind_outcome ON entries (kind, outcome) WHERE outcome IS NOT NULL;
 CREATE INDEX entries_environment ON entries (environment, kind) WHERE environment IS NOT NULL;
 CREATE INDEX entries_outcome ON entries (environment, kind, outcome)
     WHERE environment IS NOT NULL AND outcome IS NOT NULL;

@@ -366,7 +366,7 @@ fn join(digests: &[Digest]) -> Vec<u8> {
 }
 
 fn split(bytes: &[u8]) -> Option<Vec<Digest>> {
-    let whole = bytes.len() % 32 == 0 && bytes.len() <= 64 * 32;
+    let whole = bytes.len().is_multiple_of(32) && bytes.len() <= 64 * 32;
     whole.then(|| bytes.chunks_exact(32).filter_map(digest).collect())
 }
 

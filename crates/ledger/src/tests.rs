@@ -3,3 +3,8 @@
 
 mod append;
 mod events;
+mod export;
+mod locks;
+mod metrics;
+mod tamper;
+mod views;

@@ -188,6 +188,8 @@ pub(crate) struct Pass {
     frontier: Frontier,
     /// False once an entry is missing: from there on no root can be computed.
     whole: bool,
+    /// Whether rows come with tree nodes; those of an export do not.
+    nodes: bool,
     /// Whether the entry before could be read.
     linkable: bool,
     pinned: Vec<Pinned>,
@@ -208,6 +210,7 @@ impl Pass {
             computed: genesis(origin),
             frontier: Frontier::default(),
             whole: true,
+            nodes: true,
             linkable: true,
             pinned: Vec::new(),
             suspects: Vec::new(),
@@ -217,8 +220,34 @@ impl Pass {
         }
     }
 
-    /// Adds a checkpoint kept elsewhere. Must come before the rows.
-    pub(crate) fn pin(&mut self, name: &str, note: &str) {
+    pub(crate) fn of_export(origin: &str, key: PublicKey) -> Self {
+        Self { nodes: false, ..Self::new(origin, key) }
+    }
+
+    /// Takes the pinned key and checkpoints. Must come before the rows.
+    pub(crate) fn compare_with(&mut self, options: &Options) -> Result<(), Error> {
+        if let Some(text) = &options.public_key {
+            let why = CheckpointError::Malformed("`<name>+<id>+<base64>` is needed");
+            let bad = Error::Checkpoint { name: "public key".into(), source: why };
+            let (name, key) = parse_verifier(text).ok_or(bad)?;
+            if name != self.origin {
+                self.bad_checkpoint("key", &CheckpointError::OtherOrigin(name));
+            }
+            self.key = key;
+        }
+        for (name, note) in &options.checkpoints {
+            match Checkpoint::verify(note, &self.origin, &self.key) {
+                Err(source @ CheckpointError::Malformed(_)) => {
+                    return Err(Error::Checkpoint { name: name.clone(), source });
+                }
+                _ => self.pin(name, note),
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a checkpoint kept elsewhere.
+    fn pin(&mut self, name: &str, note: &str) {
         match Checkpoint::verify(note, &self.origin, &self.key) {
             Ok(checkpoint) => {
                 let agrees = (checkpoint.size == 0).then(|| checkpoint.root == self.frontier.root());
@@ -228,7 +257,7 @@ impl Pass {
         }
     }
 
-    pub(crate) fn bad_checkpoint(&mut self, name: &str, error: &CheckpointError) {
+    fn bad_checkpoint(&mut self, name: &str, error: &CheckpointError) {
         self.find(
             Tampering::Checkpoint,
             None,
@@ -310,7 +339,7 @@ impl Pass {
         }
         if self.whole {
             let completed = self.frontier.push(&row.hash);
-            if completed != row.nodes && self.stale.is_none() {
+            if self.nodes && completed != row.nodes && self.stale.is_none() {
                 let level = 1 + completed.iter().zip(&row.nodes).take_while(|(a, b)| a == b).count() as u32;
                 let first = row.seq.saturating_sub(1 << level.min(63)) + 1;
                 self.stale = Some((row.seq, first));
@@ -539,17 +568,7 @@ impl Ledger {
     /// key or checkpoint that is none. What was found is in the report.
     pub fn verify(&self, options: &Options) -> Result<Report, Error> {
         let mut pass = Pass::new(self.origin(), self.verifier().clone());
-        if let Some(text) = &options.public_key {
-            let bad = |why| Error::Checkpoint {
-                name: "public key".into(),
-                source: CheckpointError::Malformed(why),
-            };
-            let (name, key) = parse_verifier(text).ok_or(bad("`<name>+<id>+<base64>` is needed"))?;
-            if name != self.origin() {
-                pass.bad_checkpoint("key", &CheckpointError::OtherOrigin(name));
-            }
-            pass.key = key;
-        }
+        pass.compare_with(options)?;
         // Read before the entries: an append in between must not make it look
         // as if the ledger were too short.
         if let Some(copy) = self.checkpoint_copy() {
@@ -558,14 +577,6 @@ impl Ledger {
                 Ok(None) => {}
                 Err(source) => return Err(Error::Read { source: source.into() }),
             }
-        }
-        for (name, note) in &options.checkpoints {
-            if let Err(source @ CheckpointError::Malformed(_)) =
-                Checkpoint::verify(note, self.origin(), &pass.key)
-            {
-                return Err(Error::Checkpoint { name: name.clone(), source });
-            }
-            pass.pin(name, note);
         }
         loop {
             self.feed_from(&mut pass)?;

@@ -1,4 +1,12 @@
 //! What the entries add up to. Derived, read only, from indexes.
 
 pub mod builds;
+pub mod history;
+pub mod metrics;
 pub mod rollouts;
+pub mod stats;
+
+pub use builds::{Build, UnfinishedBuild};
+pub use history::{Decided, HistoryRow, Shown, What};
+pub use rollouts::{Deployed, Rollout, Running, Step, Unfinished};
+pub use stats::{Durations, Stats};

@@ -30,8 +30,10 @@ impl Fixture {
     /// A connection as somebody has who can write the file.
     pub(crate) fn raw(&self) -> rusqlite::Connection {
         let raw = rusqlite::Connection::open(self.path()).unwrap();
-        raw.execute_batch("DROP TRIGGER entries_are_not_changed; DROP TRIGGER entries_are_not_removed;")
-            .unwrap();
+        raw.execute_batch(
+            "DROP TRIGGER IF EXISTS entries_are_not_changed; DROP TRIGGER IF EXISTS entries_are_not_removed;",
+        )
+        .unwrap();
         raw
     }
 }
