@@ -12,6 +12,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::protocol::Leftover;
 use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::worker::Workers;
@@ -187,13 +188,15 @@ async fn serve(options: &DaemonOptions, mut settings: Settings, files: u64) -> R
         if let Some(taken) = inheritance {
             daemon.shared.absorb(&taken.digests);
             let pid = taken.pid;
-            // Until its first report nothing is known of what it still does.
-            let unknown = crate::protocol::Leftover { pid, ..Default::default() };
+            // What it does until its first report: it routes by the same table.
+            let (fence, generation) = (taken.table.fence, taken.table.generation);
+            let instances = taken.instances.clone();
+            let known = Leftover { pid, fence, generation, instances, ..Leftover::default() };
             if let Err(error) = taken.done().await {
                 daemon.set_mode(Mode::Stopping);
                 return Err(error);
             }
-            daemon.shared.hear(unknown);
+            daemon.shared.hear(known);
             tracing::info!(predecessor = pid, "took over");
         }
         control::publish(state_dir)?;

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -191,9 +191,16 @@ pub(crate) fn port_holder(listen: SocketAddr) -> Option<String> {
         let text = fs::read_to_string(table).ok()?;
         text.lines().skip(1).find_map(|line| {
             let fields: Vec<&str> = line.split_whitespace().collect();
-            let port = fields.get(1)?.rsplit(':').next()?;
+            let (address, port) = fields.get(1)?.split_once(':')?;
             let listening = *fields.get(3)? == "0A";
-            (listening && u16::from_str_radix(port, 16).ok()? == listen.port())
+            // Written as the kernel has them in memory: an IPv4 address in its own order.
+            let other = match listen.ip() {
+                IpAddr::V4(ip) if address.len() == 8 => {
+                    address != "00000000" && address != format!("{:08X}", u32::from_ne_bytes(ip.octets()))
+                }
+                _ => false,
+            };
+            (listening && !other && u16::from_str_radix(port, 16).ok()? == listen.port())
                 .then(|| fields.get(9).map(|inode| (*inode).to_owned()))?
         })
     })?;

@@ -38,7 +38,7 @@ use crate::client::{Control, connect, read_line};
 use crate::control::{refusal, send};
 use crate::counters::DigestStats;
 use crate::daemon::{Daemon, Mode};
-use crate::protocol::{Answer, Leftover, MAX_ANSWER, MAX_REQUEST, Request};
+use crate::protocol::{Answer, InstanceStatus, Leftover, MAX_ANSWER, MAX_REQUEST, Request};
 use crate::{SwitchError, Table};
 
 /// How long the two may take to agree.
@@ -55,6 +55,7 @@ pub(crate) struct Inheritance {
     pub(crate) lock: File,
     pub(crate) table: Table,
     pub(crate) digests: Vec<DigestStats>,
+    pub(crate) instances: Vec<InstanceStatus>,
     pub(crate) pid: u32,
     stream: UnixStream,
 }
@@ -69,6 +70,7 @@ pub(crate) async fn give(daemon: &Arc<Daemon>, mut stream: UnixStream) -> io::Re
         let answer = Answer::Handover {
             table: daemon.shared.table(),
             digests: digests.clone(),
+            instances: daemon.shared.open_requests(),
             pid: std::process::id(),
         };
         let mut line = serde_json::to_vec(&answer)?;
@@ -134,13 +136,14 @@ pub(crate) async fn take(state_dir: &Path, version: &str) -> Result<Inheritance,
         Err(_) => return Err(failed(0, format!("no answer within {PATIENCE:?}"))),
     };
     match serde_json::from_slice(&text) {
-        Ok(Answer::Handover { table, digests, pid }) => {
+        Ok(Answer::Handover { table, digests, instances, pid }) => {
             let Ok([listener, lock]) = <[OwnedFd; 2]>::try_from(descriptors) else {
                 return Err(failed(pid, "the answer did not carry two descriptors".into()));
             };
             table.validate()?;
             let listener = TcpListener::from(listener);
-            Ok(Inheritance { listener, lock: File::from(lock), table, digests, pid, stream })
+            let lock = File::from(lock);
+            Ok(Inheritance { listener, lock, table, digests, instances, pid, stream })
         }
         Ok(Answer::Error { message, .. }) => Err(failed(0, message)),
         Ok(_) => Err(failed(0, "it answered something else".into())),
@@ -210,7 +213,7 @@ pub(crate) async fn finish(daemon: &Daemon) {
             pid: std::process::id(),
             fence: table.fence,
             generation: table.generation,
-            in_flight: if over { Default::default() } else { shared.open_requests() },
+            instances: if over { Vec::new() } else { shared.open_requests() },
             digests: shared.take_counters(),
             finished: over,
         };

@@ -6,7 +6,6 @@
 //! file descriptors, and the connection stays open until the successor says
 //! `handover_done` (see [`crate::handover`]).
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use jiff::Timestamp;
@@ -81,6 +80,8 @@ pub enum Answer {
         table: Table,
         /// Counters so far; the predecessor starts again from zero.
         digests: Vec<DigestStats>,
+        /// The instances that have requests of the predecessor now.
+        instances: Vec<InstanceStatus>,
         /// Process id of the predecessor.
         pid: u32,
     },
@@ -112,8 +113,8 @@ pub struct Leftover {
     pub fence: u64,
     /// See `fence`.
     pub generation: u64,
-    /// Requests, streams and tunnels in flight by instance.
-    pub in_flight: BTreeMap<String, u64>,
+    /// The instances that still have requests, streams or tunnels of it.
+    pub instances: Vec<InstanceStatus>,
     /// What it counted since its last report.
     pub digests: Vec<DigestStats>,
     /// True in its last report.

@@ -1,7 +1,6 @@
 //! The state all parts of a running switch share: the routes in force, the
 //! counters, the coarse clock, the open connections.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
@@ -97,6 +96,13 @@ impl Drop for Flight {
     fn drop(&mut self) {
         self.front.leave();
         self.instance.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Routes {
+    fn described(&self) -> impl Iterator<Item = InstanceStatus> {
+        let active = self.active.iter().map(|instance| instance.describe(None));
+        active.chain(self.draining.iter().map(|d| d.instance.describe(Some(d.since))))
     }
 }
 
@@ -267,17 +273,11 @@ impl Shared {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Requests, streams and tunnels of this process.
-    pub(crate) fn open_requests(&self) -> BTreeMap<String, u64> {
+    /// The instances with requests, streams or tunnels of this process.
+    pub(crate) fn open_requests(&self) -> Vec<InstanceStatus> {
         let routes = self.read();
-        let mut open = BTreeMap::new();
-        for instance in routes.active.iter().chain(routes.draining.iter().map(|d| &d.instance)) {
-            let count = instance.in_flight.load(Ordering::Acquire);
-            if count > 0 {
-                *open.entry(instance.name.clone()).or_default() += count;
-            }
-        }
-        open
+        let all = routes.described();
+        all.filter(|instance| instance.in_flight > 0).collect()
     }
 
     /// Run every tenth of a second or two: advances the clock, closes what
@@ -286,6 +286,7 @@ impl Shared {
         let ticks = u32::try_from(self.epoch.elapsed().as_millis() / 100).unwrap_or(u32::MAX);
         self.ticks.store(ticks, Ordering::Relaxed);
         let mut cut = Vec::new();
+        let watched = self.predecessor().is_some();
         {
             let now = Instant::now();
             let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
@@ -294,7 +295,8 @@ impl Shared {
                 if open > 0 && now >= draining.deadline {
                     cut.push(draining.instance.id);
                 }
-                open > 0
+                // A predecessor that is behind may still send it requests.
+                open > 0 || watched
             });
         }
         let limits = crate::front::Limits::of(&self.settings);
@@ -337,36 +339,42 @@ impl Shared {
         *predecessor = (!leftover.finished).then(|| Predecessor { heard: Instant::now(), last: leftover });
     }
 
-    pub(crate) fn status(&self) -> Status {
-        /// A predecessor not heard of for this long has died.
+    /// What a replaced switch last said, while it is not known to have ended.
+    fn predecessor(&self) -> Option<Leftover> {
+        /// One not heard of for this long has died.
         const SILENT: Duration = Duration::from_secs(3);
         let mut predecessor = lock(&self.predecessor);
         if predecessor.as_ref().is_some_and(|p| p.heard.elapsed() > SILENT) {
             *predecessor = None;
         }
+        predecessor.as_ref().map(|p| p.last.clone())
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let predecessor = self.predecessor();
         let routes = self.read();
-        let elsewhere = |instance: &Instance, routed: bool| {
-            let Some(Predecessor { last, .. }) = predecessor.as_ref() else { return 0 };
-            let open = last.in_flight.get(&instance.name).copied().unwrap_or(0);
+        let mut instances: Vec<InstanceStatus> = routes.described().collect();
+        if let Some(last) = &predecessor {
             // Until it routes by this table it may still choose an instance that left.
             let behind = (last.fence, last.generation) < (routes.table.fence, routes.table.generation);
-            open + u64::from(!routed && behind)
-        };
-        let describe = |instance: &Instance, draining_since: Option<Timestamp>| InstanceStatus {
-            instance: instance.name.clone(),
-            digest: instance.digest,
-            sha: instance.sha.clone(),
-            address: instance.address,
-            routed: draining_since.is_none(),
-            healthy: !instance.failing.load(Ordering::Relaxed),
-            in_flight: instance.in_flight.load(Ordering::Acquire)
-                + elsewhere(instance, draining_since.is_none()),
-            draining_since,
-            requests_total: instance.requests.load(Ordering::Relaxed),
-            errors_total: instance.errors.load(Ordering::Relaxed),
-        };
-        let active = routes.active.iter().map(|instance| describe(instance, None));
-        let draining = routes.draining.iter().map(|d| describe(&d.instance, Some(d.since)));
+            for instance in &mut instances {
+                instance.in_flight += u64::from(!instance.routed && behind);
+            }
+            for theirs in &last.instances {
+                let same = |ours: &&mut InstanceStatus| {
+                    ours.instance == theirs.instance && ours.address == theirs.address
+                };
+                match instances.iter_mut().find(same) {
+                    Some(ours) => ours.in_flight += theirs.in_flight,
+                    None => instances.push(InstanceStatus {
+                        routed: false,
+                        draining_since: theirs.draining_since.or(Some(self.started)),
+                        ..theirs.clone()
+                    }),
+                }
+            }
+        }
+        instances.retain(|instance| instance.routed || instance.in_flight > 0);
         Status {
             schema: "plimsoll/switch-status/v1".into(),
             pid: std::process::id(),
@@ -378,14 +386,29 @@ impl Shared {
             fence: routes.table.fence,
             connections: self.connections(),
             unserved_total: self.unserved.load(Ordering::Relaxed),
-            predecessor_pid: predecessor.as_ref().map(|p| p.last.pid),
-            instances: active.chain(draining).collect(),
+            predecessor_pid: predecessor.map(|last| last.pid),
+            instances,
             digests: self.stats(),
         }
     }
 }
 
 impl Instance {
+    fn describe(&self, draining_since: Option<Timestamp>) -> InstanceStatus {
+        InstanceStatus {
+            instance: self.name.clone(),
+            digest: self.digest,
+            sha: self.sha.clone(),
+            address: self.address,
+            routed: draining_since.is_none(),
+            healthy: !self.failing.load(Ordering::Relaxed),
+            in_flight: self.in_flight.load(Ordering::Acquire),
+            draining_since,
+            requests_total: self.requests.load(Ordering::Relaxed),
+            errors_total: self.errors.load(Ordering::Relaxed),
+        }
+    }
+
     /// Closes the idle connections to it.
     fn forget_idle(&self) {
         for pool in &self.idle {

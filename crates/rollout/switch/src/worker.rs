@@ -15,7 +15,7 @@ use crate::front::{FrontIo, FrontState};
 use crate::proxy;
 use crate::shared::Shared;
 
-/// The largest head of a request, and of one buffer.
+/// The largest head of a request; buffers are twice as large at most.
 const MAX_HEAD: usize = 64 * 1024;
 
 type Accepted = (TcpStream, SocketAddr);
@@ -98,7 +98,8 @@ async fn carry(
     http1::Builder::new()
         // Time limits are kept by the sweep.
         .header_read_timeout(None)
-        .max_buf_size(MAX_HEAD)
+        .max_header_size(MAX_HEAD)
+        .max_buf_size(2 * MAX_HEAD)
         .serve_connection(io, service_fn(move |request| proxy::serve(Arc::clone(&front), request)))
         .with_upgrades()
         .await?;

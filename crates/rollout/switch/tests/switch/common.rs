@@ -88,7 +88,12 @@ impl Switch {
 
     pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut settings = Settings::new("trial", "127.0.0.1:0".parse().unwrap());
+        // A loopback address of its own, so that no other test takes its port
+        // while it is being restarted.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let listen = format!("127.1.{number}.{}:0", 1 + std::process::id() % 250).parse().unwrap();
+        let mut settings = Settings::new("trial", listen);
         settings.probe_sec = 0.2;
         change(&mut settings);
         let control = ensure(&launch(&dir.path().join("state"), &settings, "1")).await.unwrap();
