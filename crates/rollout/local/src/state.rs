@@ -1,0 +1,324 @@
+//! What lives with an instance on disk, so that a new process finds it again.
+//!
+//! ```text
+//! <environment's folder>/
+//!   fleet.json                 what was last desired, and the highest fence seen
+//!   images/<digest>/root/      the image's files, unpacked once per digest
+//!   images/<digest>/image.json how to start it; its presence says: unpacked whole
+//!   instances/<name>/
+//!     spec.json                what it is: written before anything starts
+//!     state.json               how it is: written by its supervisor
+//!     lock                     held by its supervisor as long as it lives
+//!     ready                    present once it was healthy
+//!     draining                 present once it is out of traffic
+//!     log, log.1               what it writes
+//! ```
+//!
+//! Every file is written beside, synced and renamed, so a crash leaves the old
+//! one or the new one.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use nix::fcntl::{Flock, FlockArg};
+use plimsoll_model::Release;
+use plimsoll_rollout_core::Cause;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// No state file is longer than this.
+const MOST_BYTES: u64 = 1 << 20;
+/// How many last lines are kept and shown.
+pub(crate) const LAST_LINES: usize = 20;
+/// How much of a log's end is read for them.
+const LOG_TAIL: u64 = 64 * 1024;
+
+/// How an image is started; made once, when it is unpacked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Launch {
+    /// Entrypoint and arguments; not empty.
+    pub argv: Vec<String>,
+    /// The image's own environment.
+    pub env: BTreeMap<String, String>,
+    /// Where it starts, within the image.
+    pub workdir: String,
+    /// The image's user, as written: `65532:65532`, `app`, or empty.
+    pub user: String,
+    /// The signal that asks it to stop, by number.
+    pub stop_signal: i32,
+}
+
+/// What an instance is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spec {
+    /// Its name, which is its folder's.
+    pub name: String,
+    /// What runs in it.
+    pub release: Release,
+    /// The rollout that created it.
+    pub rollout: String,
+    /// The generation that created it.
+    pub generation: u64,
+    /// When it was created.
+    pub created: Timestamp,
+    /// Where it listens; the port is its `$PORT`.
+    pub address: SocketAddr,
+    /// The unpacked image.
+    pub image: PathBuf,
+    /// Added over the image's environment (from `env_file`), and `PORT`.
+    pub env: BTreeMap<String, String>,
+    /// How long it gets between being asked to stop and being killed.
+    pub grace_sec: u32,
+}
+
+/// How an instance is, as its supervisor last wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Status {
+    /// Its process runs.
+    Running {
+        /// The process.
+        pid: i32,
+        /// How often it was started again.
+        restarts: u32,
+        /// Whether it has a root of its own, or why not.
+        isolation: String,
+    },
+    /// Its process ended and will be started again at that time.
+    Restarting {
+        /// How it ended.
+        message: String,
+        /// How often it was started again.
+        restarts: u32,
+    },
+    /// Its process ended and will not be started again.
+    Exited {
+        /// How it ended.
+        message: String,
+    },
+    /// It could not be started at all.
+    CannotStart {
+        /// Which kind of reason.
+        cause: Cause,
+        /// Why.
+        message: String,
+    },
+    /// It was stopped as asked.
+    Stopped,
+}
+
+/// The folder of one instance.
+#[derive(Debug, Clone)]
+pub(crate) struct InstanceDir(PathBuf);
+
+impl InstanceDir {
+    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.0.join("log")
+    }
+
+    pub(crate) fn spec(&self) -> io::Result<Option<Spec>> {
+        read_json(&self.0.join("spec.json"))
+    }
+
+    pub(crate) fn write_spec(&self, spec: &Spec) -> io::Result<()> {
+        write_json(&self.0.join("spec.json"), spec)
+    }
+
+    pub(crate) fn status(&self) -> io::Result<Option<Status>> {
+        read_json(&self.0.join("state.json"))
+    }
+
+    pub(crate) fn write_status(&self, status: &Status) -> io::Result<()> {
+        write_json(&self.0.join("state.json"), status)
+    }
+
+    pub(crate) fn was_ready(&self) -> bool {
+        self.0.join("ready").exists()
+    }
+
+    pub(crate) fn mark_ready(&self) -> io::Result<()> {
+        if self.was_ready() { Ok(()) } else { write_json(&self.0.join("ready"), &Timestamp::now()) }
+    }
+
+    /// When it must have finished its requests, once it is draining.
+    pub(crate) fn drain_deadline(&self) -> io::Result<Option<Timestamp>> {
+        read_json(&self.0.join("draining"))
+    }
+
+    pub(crate) fn mark_draining(&self, deadline: Timestamp) -> io::Result<()> {
+        // The first deadline stands: draining twice gives no more time.
+        if self.drain_deadline()?.is_some() {
+            return Ok(());
+        }
+        write_json(&self.0.join("draining"), &deadline)
+    }
+
+    /// Takes the supervisor's lock, or nothing when a supervisor lives.
+    pub(crate) fn lock(&self) -> io::Result<Option<Flock<File>>> {
+        let file = File::options().create(true).truncate(false).write(true).open(self.0.join("lock"))?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Some(lock)),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, error)) => Err(error.into()),
+        }
+    }
+
+    /// Whether its supervisor lives.
+    pub(crate) fn is_supervised(&self) -> io::Result<bool> {
+        if !self.0.join("lock").exists() {
+            return Ok(false);
+        }
+        Ok(self.lock()?.is_none())
+    }
+
+    /// The supervisor's process, as it wrote it.
+    pub(crate) fn supervisor(&self) -> io::Result<Option<i32>> {
+        read_json(&self.0.join("supervisor"))
+    }
+
+    pub(crate) fn write_supervisor(&self, pid: u32) -> io::Result<()> {
+        write_json(&self.0.join("supervisor"), &pid)
+    }
+
+    /// The last lines it wrote, oldest first.
+    pub(crate) fn last_lines(&self) -> Vec<String> {
+        let text = tail(&self.log()).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        lines[lines.len().saturating_sub(LAST_LINES)..].iter().map(|line| clip(line)).collect()
+    }
+}
+
+fn tail(path: &Path) -> io::Result<String> {
+    use std::io::Seek;
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(io::SeekFrom::Start(length.saturating_sub(LOG_TAIL)))?;
+    let mut bytes = Vec::new();
+    file.take(LOG_TAIL).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// A line of at most 500 characters, without control characters.
+fn clip(line: &str) -> String {
+    line.chars().filter(|c| !c.is_control() || *c == '\t').take(500).collect()
+}
+
+/// Reads a JSON file; nothing when there is none.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged: {error}", path.display()))
+    })
+}
+
+/// Writes a JSON file whole or not at all: beside, synced, renamed, folder synced.
+pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
+    let folder = path.parent().expect("a state file lies in a folder");
+    let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
+    serde_json::to_writer(&mut temporary, value)?;
+    temporary.write_all(b"\n")?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(path).map_err(|error| error.error)?;
+    File::open(folder)?.sync_all()
+}
+
+/// The folder of an environment's instances and images.
+#[derive(Debug, Clone)]
+pub(crate) struct EnvironmentDir(PathBuf);
+
+impl EnvironmentDir {
+    /// Creates the folders where they are missing; only the owner may look in.
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+        for folder in [path.to_path_buf(), path.join("instances"), path.join("images")] {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        }
+        Ok(Self(path.canonicalize()?))
+    }
+
+    pub(crate) fn record(&self) -> PathBuf {
+        self.0.join("fleet.json")
+    }
+
+    pub(crate) fn image(&self, release: &Release) -> PathBuf {
+        self.0.join("images").join(release.digest().hex())
+    }
+
+    pub(crate) fn instance(&self, name: &str) -> InstanceDir {
+        InstanceDir::new(self.0.join("instances").join(name))
+    }
+
+    /// Every instance that has a spec, by name. A folder without one is what a
+    /// crash left before the instance existed, and is nothing.
+    pub(crate) fn instances(&self) -> io::Result<Vec<(InstanceDir, Spec)>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.0.join("instances"))? {
+            let dir = InstanceDir::new(entry?.path());
+            if let Some(spec) = dir.spec()? {
+                found.push((dir, spec));
+            }
+        }
+        found.sort_by(|a, b| a.1.name.cmp(&b.1.name));
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_damaged_file_is_an_error_and_a_missing_one_is_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.json");
+        assert_eq!(read_json::<u32>(&path).unwrap(), None);
+        write_json(&path, &7u32).unwrap();
+        assert_eq!(read_json::<u32>(&path).unwrap(), Some(7));
+        fs::write(&path, "{").unwrap();
+        assert!(read_json::<u32>(&path).unwrap_err().to_string().contains("damaged"));
+    }
+
+    #[test]
+    fn last_lines_are_bounded_and_clean() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = InstanceDir::new(folder.path());
+        assert!(dir.last_lines().is_empty());
+        let long = "x".repeat(2000);
+        let text: String = (0..100).map(|n| format!("line {n}\u{1b}[0m\n\n")).chain([long]).collect();
+        fs::write(dir.log(), text).unwrap();
+        let lines = dir.last_lines();
+        assert_eq!(lines.len(), LAST_LINES);
+        assert_eq!(lines[LAST_LINES - 2], "line 99[0m");
+        assert_eq!(lines[LAST_LINES - 1].len(), 500);
+    }
+
+    #[test]
+    fn a_second_supervisor_is_kept_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = InstanceDir::new(folder.path());
+        assert!(!dir.is_supervised().unwrap());
+        let lock = dir.lock().unwrap().unwrap();
+        assert!(dir.is_supervised().unwrap());
+        drop(lock);
+        assert!(!dir.is_supervised().unwrap());
+    }
+}
