@@ -8,6 +8,7 @@
 //! read is bounded by [`limits`] and verified by digest while it streams;
 //! nothing is written outside the directory that was named.
 
+pub mod archive;
 pub mod config;
 pub mod descriptor;
 pub mod digest;
@@ -19,6 +20,7 @@ pub mod limits;
 pub mod manifest;
 pub mod media_type;
 mod pages;
+mod scratch;
 mod serde_forms;
 pub mod source;
 mod tarball;
@@ -26,6 +28,7 @@ mod tarball;
 mod testing;
 pub mod unpack;
 
+pub use archive::{ImportOptions, copy_image, export_oci_archive, import};
 pub use config::{ContainerConfig, History, ImageConfig, RootFs};
 pub use descriptor::{Descriptor, Platform};
 pub use digest::{Hasher, HashingReader, HashingWriter, VerifyingReader, digest_of};

@@ -85,6 +85,7 @@ pub(crate) fn zstd(bytes: &[u8]) -> Vec<u8> {
 pub(crate) fn layout() -> (tempfile::TempDir, Layout) {
     let dir = tempfile::tempdir().unwrap();
     let layout = Layout::open_or_create(dir.path().join("store")).unwrap();
+    layout.disk().volatile.store(true, std::sync::atomic::Ordering::Relaxed);
     (dir, layout)
 }
 

@@ -28,16 +28,19 @@ use std::sync::{Arc, Mutex};
 use plimsoll_model::Digest;
 use serde::Deserialize;
 
+use crate::scratch::{self, Scratch};
 use crate::{Error, Index, Result, limits};
 pub use blobs::BlobWriter;
 use disk::Disk;
 use temporary::Temporary;
 
 const MARKER: &str = "oci-layout";
-const MARKER_BYTES: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+pub(crate) const MARKER_BYTES: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const INDEX: &str = "index.json";
 const TEMPORARY: &str = ".tmp";
 const LOCK: &str = ".lock";
+/// Directories in [`TEMPORARY`] in which imports are unpacked.
+const STAGE: &str = "stage-";
 
 /// A handle on an image layout. Clones are cheap and share one cache.
 #[derive(Clone)]
@@ -73,7 +76,9 @@ impl Layout {
         if !layout.marked()? {
             layout.initialise()?;
         }
-        let removed = temporary::collect(&temporary).map_err(|e| Error::io("clean up", &temporary, e))?;
+        let removed = temporary::collect(&temporary)
+            .and_then(|files| Ok(files + scratch::collect(&temporary, STAGE)?))
+            .map_err(|e| Error::io("clean up", &temporary, e))?;
         if removed > 0 {
             tracing::info!(layout = %inner.root.display(), removed, "removed files of interrupted writers");
         }
@@ -128,6 +133,11 @@ impl Layout {
         self.replace(&self.0.root.join(MARKER), MARKER_BYTES)
     }
 
+    #[cfg(test)]
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.0.disk
+    }
+
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.0.root
@@ -163,6 +173,14 @@ impl Layout {
             other => other,
         }
         .map_err(|e| Error::io("create a file in", dir, e))
+    }
+
+    /// A directory on the same file system, removed when it is dropped.
+    pub(crate) fn stage(&self) -> Result<Scratch> {
+        let dir = self.0.root.join(TEMPORARY);
+        fs::create_dir_all(&dir)
+            .and_then(|()| Scratch::create(&dir, STAGE))
+            .map_err(|e| Error::io("create a directory in", dir, e))
     }
 
     /// Replaces a file as a whole: it has the old bytes or the new ones,

@@ -211,6 +211,14 @@ impl Layout {
         Ok(refs)
     }
 
+    /// Puts another index in the place of the whole list.
+    pub(crate) fn set_index(&self, new: &Index) -> Result<()> {
+        self.change(|index, _| {
+            index.clone_from(new);
+            Ok(true)
+        })
+    }
+
     /// Reads, modifies and, if `modify` says that something changed, replaces
     /// `index.json`, while no other process does.
     fn change(&self, modify: impl FnOnce(&mut Index, &Path) -> Result<bool>) -> Result<()> {

@@ -55,10 +55,15 @@ impl Drop for Temporary {
 }
 
 /// Removes the files in `dir` whose writers are gone. Returns how many.
+/// Directories are collected by [`crate::scratch`].
 pub(crate) fn collect(dir: &Path) -> io::Result<usize> {
     let mut removed = 0;
     for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            continue;
+        }
+        let path = entry.path();
         let file = match OpenOptions::new()
             .read(true)
             .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())

@@ -10,12 +10,13 @@ mod root;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::layer::Limits;
+use crate::scratch::{self, Scratch};
 use crate::{Error, ImageConfig, LayerReader, Layout, Manifest, Result, limits, require_linux_amd64};
 use apply::Applier;
 use root::Root;
@@ -123,8 +124,8 @@ pub fn unpack_image(
         &config,
     )?;
     check_vacant(dest)?;
-    let partial = Partial::create(dest)?;
-    let fd = rustix::io::dup(&partial.lock).map_err(|e| Error::io("open", &partial.path, e.into()))?;
+    let partial = partial(dest)?;
+    let fd = partial.open()?;
     let mut applier = Applier::new(Root::new(fd), options);
     let mut left = options.limits;
     for (descriptor, diff_id) in manifest.layers.iter().zip(&config.rootfs.diff_ids) {
@@ -134,7 +135,7 @@ pub fn unpack_image(
     }
     let applier = applier.finish_directories(dest)?;
     if options.durable {
-        rustix::fs::syncfs(applier.root().fd()).map_err(|e| Error::io("flush", &partial.path, e.into()))?;
+        rustix::fs::syncfs(applier.root().fd()).map_err(|e| Error::io("flush", partial.path(), e.into()))?;
     }
     partial.publish(dest, options.durable)?;
     Ok(Unpacked {
@@ -156,84 +157,17 @@ fn check_vacant(dest: &Path) -> Result<()> {
     if vacant { Ok(()) } else { Err(Error::Occupied { path: dest.into() }) }
 }
 
-/// The directory that is being filled, beside its destination. Locked while
-/// it is, so that what killed processes left can be told apart.
-struct Partial {
-    path: PathBuf,
-    lock: File,
-    published: bool,
-}
-
-impl Partial {
-    fn create(dest: &Path) -> Result<Self> {
-        let failed = |e| Error::io("create a directory beside", dest, e);
-        let name = dest.file_name().ok_or_else(|| {
-            failed(io::Error::new(io::ErrorKind::InvalidInput, "the path does not end with a name"))
-        })?;
-        let parent = dest.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::create_dir_all(parent).map_err(failed)?;
-        let prefix = format!(".{}.partial-", name.to_string_lossy());
-        collect(parent, &prefix).map_err(failed)?;
-        loop {
-            let path = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent).map_err(failed)?.keep();
-            let lock = match File::open(&path) {
-                Ok(lock) => lock,
-                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                Err(e) => return Err(failed(e)),
-            };
-            lock.lock().map_err(failed)?;
-            // Another process may have taken it for a left-over meanwhile.
-            if lock.metadata().map_err(failed)?.nlink() > 0 {
-                lock.set_permissions(fs::Permissions::from_mode(0o755)).map_err(failed)?;
-                return Ok(Self { path, lock, published: false });
-            }
-        }
-    }
-
-    fn publish(mut self, dest: &Path, durable: bool) -> Result<()> {
-        fs::rename(&self.path, dest).map_err(|e| match e.kind() {
-            io::ErrorKind::DirectoryNotEmpty
-            | io::ErrorKind::AlreadyExists
-            | io::ErrorKind::NotADirectory => Error::Occupied { path: dest.into() },
-            _ => Error::io("create", dest, e),
-        })?;
-        self.published = true;
-        if durable && let Some(parent) = self.path.parent() {
-            File::open(parent).and_then(|dir| dir.sync_all()).map_err(|e| Error::io("flush", parent, e))?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        if !self.published
-            && let Err(error) = remove(&self.path)
-        {
-            tracing::warn!(path = %self.path.display(), %error, "cannot remove what was unpacked so far");
-        }
-    }
-}
-
-/// Removes directories whose process is gone.
-fn collect(parent: &Path, prefix: &str) -> io::Result<()> {
-    for entry in fs::read_dir(parent)? {
-        let entry = entry?;
-        if !entry.file_name().to_string_lossy().starts_with(prefix) || !entry.file_type()?.is_dir() {
-            continue;
-        }
-        let lock = match File::open(entry.path()) {
-            Ok(lock) => lock,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-            Err(e) => return Err(e),
-        };
-        match lock.try_lock() {
-            Ok(()) => remove(&entry.path())?,
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(e)) => return Err(e),
-        }
-    }
-    Ok(())
+/// The directory that is filled, beside where it will appear.
+fn partial(dest: &Path) -> Result<Scratch> {
+    let failed = |e| Error::io("create a directory beside", dest, e);
+    let name = dest.file_name().ok_or_else(|| {
+        failed(io::Error::new(io::ErrorKind::InvalidInput, "the path does not end with a name"))
+    })?;
+    let parent = dest.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).map_err(failed)?;
+    let prefix = format!(".{}.partial-", name.to_string_lossy());
+    scratch::collect(parent, &prefix).map_err(failed)?;
+    Scratch::create(parent, &prefix).map_err(failed)
 }
 
 /// Removes an unpacked directory, also where its modes forbid that to whom

@@ -318,10 +318,10 @@ fn what_killed_processes_left_is_removed() {
     let stale = dir.path().join(".root.partial-dead");
     fs::create_dir(&stale).unwrap();
     fs::write(stale.join("f"), "x").unwrap();
-    let alive = Partial::create(&dest).unwrap();
+    let alive = partial(&dest).unwrap();
     assert!(!stale.exists());
-    let second = Partial::create(&dest).unwrap();
-    assert!(alive.path.exists() && second.path.exists());
+    let second = partial(&dest).unwrap();
+    assert!(alive.path().exists() && second.path().exists());
     drop((alive, second));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
