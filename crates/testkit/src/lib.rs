@@ -1,1 +1,3 @@
 //! plimsoll-testkit.
+
+pub mod simulation;

@@ -68,7 +68,8 @@ async fn execute_with(
 ) -> Result<Outcome, RolloutError> {
     let mut run = Run { transition, plan, ports, state: state.resumed(), inputs: Inputs::default() };
     let ended = run.drive().await;
-    if ended.is_err() {
+    // Where the machine itself did not get to give the lock back.
+    if matches!(&ended, Err(_) | Ok(Outcome { end: End::NotStarted(_), .. })) {
         ports.lease.release().await;
     }
     ended

@@ -71,13 +71,17 @@ fn without_lock(next: &mut State, plan: &Plan, inputs: &Inputs) -> Option<Step> 
             let reason = format!("{} is locked by {holder} since {since}", plan.environment);
             ended(next, End::NotStarted(Stop::new(codes::LOCK_HELD, reason)), "")
         }
-        (LockStatus::HeldByOther { .. }, _) | (LockStatus::NotHeld | LockStatus::Lost, Some(_)) => lost(next),
+        (LockStatus::Lost, None) if prepared => {
+            let reason = "the environment's lock was lost before anything was touched";
+            ended(next, End::NotStarted(Stop::new(codes::LOCK_LOST, reason)), "")
+        }
+        (LockStatus::HeldByOther { .. } | LockStatus::Lost, _) | (LockStatus::NotHeld, Some(_)) => lost(next),
         (LockStatus::Unknown(why), None) if seconds(next.clocks.phase_ms) >= plan.deadlines.rollout_sec => {
             let stop = Stop::new(codes::TARGET, format!("the lock cannot be asked: {why}"));
             let end = if prepared { End::NotStarted(stop) } else { End::LockLost(stop) };
             ended(next, end, "")
         }
-        (LockStatus::NotHeld | LockStatus::Lost | LockStatus::Unknown(_), _) => Some(Step {
+        (LockStatus::NotHeld | LockStatus::Unknown(_), _) => Some(Step {
             state: next.clone(),
             commands: vec![Command::Hold],
             end: None,
