@@ -79,8 +79,9 @@ impl SigningKey {
         let fail = |why: String| Error::Key { path: path.into(), why };
         let (key, pem) = Self::generate().ok_or_else(|| fail("no random numbers".into()))?;
         let temporary = temporary_beside(path);
-        let written =
-            write_private(&temporary, pem.as_bytes()).and_then(|()| fs::hard_link(&temporary, path));
+        let written = write_private(&temporary, pem.as_bytes())
+            .and_then(|file| file.sync_all())
+            .and_then(|()| fs::hard_link(&temporary, path));
         let _ = fs::remove_file(&temporary);
         match written {
             Ok(()) => {
@@ -128,11 +129,11 @@ pub(crate) fn temporary_beside(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Writes and syncs a file only its owner can read.
-pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes a file only its owner can read.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<fs::File> {
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
-    file.sync_all()
+    Ok(file)
 }
 
 /// Makes a rename or link in the file's directory durable.

@@ -94,6 +94,11 @@ impl Ledger {
             Ok(first_head(&new_origin()?, key))
         };
         let store = Sqlite::open(&path, &mut first)?;
+        // Another process may have started the ledger since we looked; its key
+        // was durable before the database had its first head.
+        if let (None, Some(path)) = (&key, &key_path) {
+            key = SigningKey::load(path)?;
+        }
         Self::with_store(Box::new(store), key, Some(beside(&path, ".checkpoint")))
     }
 
@@ -272,12 +277,13 @@ impl Ledger {
 
     /// Replaces the copy beside the database. The entry is recorded already, so
     /// a copy that cannot be written is reported and is no failure; it then
-    /// only attests an earlier size.
+    /// only attests an earlier size. For the same reason it is not synchronised:
+    /// after a power cut it may be an older one, or empty, which counts as none.
     fn copy_checkpoint(&self, checkpoint: &str) {
         let Some(path) = &self.shared.copy else { return };
         let temporary = temporary_beside(path);
         let written =
-            write_private(&temporary, checkpoint.as_bytes()).and_then(|()| std::fs::rename(&temporary, path));
+            write_private(&temporary, checkpoint.as_bytes()).and_then(|_| std::fs::rename(&temporary, path));
         if let Err(error) = written {
             let _ = std::fs::remove_file(&temporary);
             tracing::warn!(path = %path.display(), %error, "the copy of the ledger's checkpoint was not written");
@@ -400,12 +406,15 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<Acquisition, Error> {
         let mut answer = None;
-        self.store().change_lock(environment, &mut |row, highest| {
-            let (acquisition, row) = lock::acquire(row, highest, holder, lease, now);
-            answer = Some(acquisition);
-            row
-        })?;
-        Ok(answer.expect("change_lock calls back once when it succeeds"))
+        self.store().lock(
+            environment,
+            Some(&mut |row, highest| {
+                let (acquisition, row) = lock::acquire(row, highest, holder, lease, now);
+                answer = Some(acquisition);
+                row
+            }),
+        )?;
+        Ok(answer.expect("the store calls back once when it succeeds"))
     }
 
     /// Extends the lease of a lock that is held with this fence.
@@ -420,15 +429,18 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<Lock, Error> {
         let mut answer = None;
-        self.store().change_lock(environment, &mut |row, _| {
-            let (result, row) = match lock::renew(environment, row, fence, lease, now) {
-                Ok((lock, row)) => (Ok(lock), Some(row)),
-                Err(error) => (Err(error), None),
-            };
-            answer = Some(result);
-            row
-        })?;
-        answer.expect("change_lock calls back once when it succeeds")
+        self.store().lock(
+            environment,
+            Some(&mut |row, _| {
+                let (result, row) = match lock::renew(environment, row, fence, lease, now) {
+                    Ok((lock, row)) => (Ok(lock), Some(row)),
+                    Err(error) => (Err(error), None),
+                };
+                answer = Some(result);
+                row
+            }),
+        )?;
+        answer.expect("the store calls back once when it succeeds")
     }
 
     /// Gives a lock back.
@@ -437,15 +449,18 @@ impl Ledger {
     /// `LED-030` when it is not held with this fence; `LED-004`, `LED-005`.
     pub fn release(&self, environment: &str, fence: u64) -> Result<(), Error> {
         let mut answer = None;
-        self.store().change_lock(environment, &mut |row, _| {
-            let (result, row) = match lock::release(environment, row, fence) {
-                Ok(row) => (Ok(()), Some(row)),
-                Err(error) => (Err(error), None),
-            };
-            answer = Some(result);
-            row
-        })?;
-        answer.expect("change_lock calls back once when it succeeds")
+        self.store().lock(
+            environment,
+            Some(&mut |row, _| {
+                let (result, row) = match lock::release(environment, row, fence) {
+                    Ok(row) => (Ok(()), Some(row)),
+                    Err(error) => (Err(error), None),
+                };
+                answer = Some(result);
+                row
+            }),
+        )?;
+        answer.expect("the store calls back once when it succeeds")
     }
 
     /// Who holds an environment's lock; also after its lease ended, until
@@ -454,7 +469,7 @@ impl Ledger {
     /// # Errors
     /// `LED-004`.
     pub fn holder(&self, environment: &str) -> Result<Option<Lock>, Error> {
-        Ok(lock::current(self.store().lock(environment)?.as_ref()))
+        Ok(lock::current(self.store().lock(environment, None)?.as_ref()))
     }
 }
 

@@ -55,6 +55,12 @@ impl Sqlite {
         }
         Ok(Self { connection })
     }
+
+    /// The connection, through which tests inject the database's own faults.
+    #[cfg(test)]
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
 }
 
 fn make_file(path: &Path) -> std::io::Result<()> {
@@ -194,16 +200,13 @@ impl Store for Sqlite {
         Ok(())
     }
 
-    fn lock(&mut self, environment: &str) -> Result<Option<LockRow>, Error> {
-        lock_row(&self.connection, environment)
-    }
-
-    fn change_lock(&mut self, environment: &str, decide: &mut Decide<'_>) -> Result<(), Error> {
+    fn lock(&mut self, environment: &str, decide: Option<&mut Decide<'_>>) -> Result<Option<LockRow>, Error> {
+        let Some(decide) = decide else { return lock_row(&self.connection, environment) };
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(write)?;
         let row = lock_row(&tx, environment)?;
         let highest: i64 =
             tx.query_row("SELECT coalesce(max(last), 0) FROM fence", [], |row| row.get(0)).map_err(read)?;
-        let Some(new) = decide(row.as_ref(), from_sql(highest)) else { return Ok(()) };
+        let Some(new) = decide(row.as_ref(), from_sql(highest)) else { return Ok(row) };
         let fence = to_sql(new.fence);
         tx.execute(
             "INSERT INTO fence (id, last) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET last = max(last, excluded.last)",
@@ -226,7 +229,14 @@ impl Store for Sqlite {
             ],
         )
         .map_err(write)?;
-        tx.commit().map_err(write)
+        tx.commit().map_err(write)?;
+        Ok(row)
+    }
+
+    fn inspect(&mut self) -> Result<Option<String>, Error> {
+        let answer: String =
+            self.connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(read)?;
+        Ok((answer != "ok").then_some(answer))
     }
 }
 

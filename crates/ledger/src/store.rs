@@ -130,15 +130,17 @@ pub trait Store: Send {
     /// Those of the database and of `visit`.
     fn scan(&mut self, query: &Query, visit: &mut Visit<'_>) -> Result<(), Error>;
 
-    /// A lock's row.
+    /// A lock's row. With `decide`: calls it once as the only writer, and stores
+    /// what it answers before returning the row as it was.
     ///
     /// # Errors
     /// Those of the database.
-    fn lock(&mut self, environment: &str) -> Result<Option<LockRow>, Error>;
+    fn lock(&mut self, environment: &str, decide: Option<&mut Decide<'_>>) -> Result<Option<LockRow>, Error>;
 
-    /// Calls `decide` once as the only writer and stores what it answers.
+    /// Looks for damage beneath the entries: indexes that hide or invent some.
+    /// What it found, in the database's words.
     ///
     /// # Errors
     /// Those of the database.
-    fn change_lock(&mut self, environment: &str, decide: &mut Decide<'_>) -> Result<(), Error>;
+    fn inspect(&mut self) -> Result<Option<String>, Error>;
 }

@@ -4,7 +4,9 @@
 mod append;
 mod events;
 mod export;
+mod faults;
 mod locks;
 mod metrics;
+mod speed;
 mod tamper;
 mod views;

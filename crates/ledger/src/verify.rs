@@ -585,6 +585,15 @@ impl Ledger {
             if head.size > pass.size() && self.entry_exists(pass.size() + 1)? {
                 continue;
             }
+            if let Some(damage) = self.store().inspect()? {
+                pass.find(
+                    Tampering::Derived,
+                    None,
+                    "the database's indexes do not agree with the entries".into(),
+                    "ok".into(),
+                    damage,
+                );
+            }
             return Ok(pass.finish(Some(&head), &head.checkpoint));
         }
     }
@@ -614,7 +623,7 @@ impl Ledger {
     }
 }
 
-/// A checkpoint file, bounded; `None` when there is none.
+/// A checkpoint file, bounded; `None` when there is none or it is empty.
 fn read_checkpoint(path: &std::path::Path) -> std::io::Result<Option<String>> {
     use std::io::Read as _;
     let file = match std::fs::File::open(path) {
@@ -624,5 +633,9 @@ fn read_checkpoint(path: &std::path::Path) -> std::io::Result<Option<String>> {
     };
     let mut bytes = Vec::new();
     file.take(crate::checkpoint::MAX_CHECKPOINT as u64 + 1).read_to_end(&mut bytes)?;
+    // What a power cut can leave; somebody with the file could remove it as well.
+    if bytes.iter().all(|byte| *byte == 0) {
+        return Ok(None);
+    }
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }

@@ -8,8 +8,9 @@ use plimsoll_model::event::RolloutOutcome::{Failed, RolledBack, Succeeded};
 
 use super::events::{Fixture, build_failed, build_finished, decided, finished};
 
-/// One sample: name, sorted labels, value.
-type Samples = BTreeMap<(String, Vec<(String, String)>), f64>;
+type Labels = Vec<(String, String)>;
+/// One sample: name, labels, value.
+type Samples = BTreeMap<(String, Labels), f64>;
 
 fn name_ok(name: &str) -> bool {
     name.bytes()
@@ -18,7 +19,7 @@ fn name_ok(name: &str) -> bool {
         && !name.is_empty()
 }
 
-fn parse_labels(text: &str) -> Vec<(String, String)> {
+fn parse_labels(text: &str) -> Labels {
     let mut labels = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
@@ -78,7 +79,7 @@ fn parse(text: &str) -> Samples {
         }
     }
     for (family, _) in types.iter().filter(|(_, kind)| *kind == "histogram") {
-        let mut buckets: BTreeMap<Vec<(String, String)>, Vec<(f64, f64)>> = BTreeMap::new();
+        let mut buckets: BTreeMap<Labels, Vec<(f64, f64)>> = BTreeMap::new();
         for ((name, labels), value) in &samples {
             if *name == format!("{family}_bucket") {
                 let mut labels = labels.clone();

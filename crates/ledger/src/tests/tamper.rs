@@ -211,6 +211,27 @@ fn another_key_in_the_file_is_found_by_pinned_checkpoint_or_key() {
     }
 }
 
+/// An entry hidden from look-ups alone: taken out of an index, not the table.
+#[test]
+fn an_index_that_hides_an_entry_is_found() {
+    let fixture = filled(14);
+    let raw = fixture.raw();
+    // Lets the index be rebuilt as if it left the entry out, then says it does not.
+    let edit = |from: &str, to: &str| {
+        raw.execute_batch("PRAGMA writable_schema = ON").unwrap();
+        let sql = "UPDATE sqlite_master SET sql = replace(sql, ?1, ?2) WHERE name = 'entries_outcome'";
+        assert_eq!(raw.execute(sql, [from, to]).unwrap(), 1);
+        raw.execute_batch("PRAGMA writable_schema = RESET").unwrap();
+    };
+    edit("outcome IS NOT NULL", "outcome IS NOT NULL AND seq < 14");
+    raw.execute_batch("REINDEX entries_outcome").unwrap();
+    edit(" AND seq < 14", "");
+    let ledger = Ledger::open(&super::events::url(&fixture.dir), crate::KeySource::Beside).unwrap();
+    assert_eq!(ledger.current("production").unwrap().unwrap().entry, 7, "the deed worked");
+    let report = ledger.verify(&Options::default()).unwrap();
+    assert_eq!(report.findings[0].tampering, Tampering::Derived, "{:#?}", report.findings);
+}
+
 #[test]
 fn appending_to_a_cut_ledger_is_refused() {
     let fixture = filled(14);
