@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use plimsoll_model::{Class, Diagnose};
 
 use crate::checkpoint::CheckpointError;
-use crate::verify::Finding;
+use crate::finding::Finding;
 
 /// A database's own error.
 pub type Source = Box<dyn std::error::Error + Send + Sync>;

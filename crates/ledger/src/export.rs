@@ -14,9 +14,10 @@ use serde_json::value::RawValue;
 use crate::canonical::MAX_BODY;
 use crate::checkpoint::parse_verifier;
 use crate::entry::Row;
+use crate::finding::{Options, Report};
 use crate::project::project;
 use crate::store::Query;
-use crate::verify::{Options, Pass, Report};
+use crate::verify::Pass;
 use crate::{Error, Ledger};
 
 /// `schema` of the first line.

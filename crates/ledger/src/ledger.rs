@@ -81,14 +81,17 @@ impl Ledger {
             Some(path) => SigningKey::load(path)?,
             None => None,
         };
+        let keyless = || Error::NoKey {
+            why: "a new ledger needs a key".into(),
+            expected: "a key file".into(),
+            found: None,
+        };
+        if key_path.is_none() && !path.exists() {
+            return Err(keyless());
+        }
         let mut first = || {
             if key.is_none() {
-                let path = key_path.as_ref().ok_or_else(|| Error::NoKey {
-                    why: "a new ledger needs a key".into(),
-                    expected: "a key file".into(),
-                    found: None,
-                })?;
-                key = Some(SigningKey::create(path)?);
+                key = Some(SigningKey::create(key_path.as_ref().ok_or_else(keyless)?)?);
             }
             let key = key.as_ref().expect("made above where it was missing");
             Ok(first_head(&new_origin()?, key))
@@ -356,9 +359,14 @@ impl Ledger {
     /// Merkle root over the first `size` entries.
     ///
     /// # Errors
-    /// `LED-004`, or `LED-012` when there are fewer.
+    /// `LED-004`, or `LED-022` when there are fewer.
     pub fn root(&self, size: u64) -> Result<Digest, Error> {
+        self.within(size)?;
         merkle::root(size, |subtree| self.complete(subtree))
+    }
+
+    fn within(&self, size: u64) -> Result<(), Error> {
+        if size > self.size()? { Err(Error::Missing { seq: size }) } else { Ok(()) }
     }
 
     /// Proof that entry `seq` is in the tree of the first `size` entries.
@@ -367,6 +375,7 @@ impl Ledger {
     /// As [`Ledger::root`].
     pub fn inclusion_proof(&self, seq: u64, size: u64) -> Result<Vec<Digest>, Error> {
         let index = seq.checked_sub(1).filter(|index| *index < size).ok_or(Error::Missing { seq })?;
+        self.within(size)?;
         merkle::inclusion_proof(index, size, |subtree| self.complete(subtree))
     }
 
@@ -378,6 +387,7 @@ impl Ledger {
         if old == 0 || old > new {
             return Err(Error::Missing { seq: old });
         }
+        self.within(new)?;
         merkle::consistency_proof(old, new, |subtree| self.complete(subtree))
     }
 

@@ -2,8 +2,8 @@
 //! built, decided and rolled out, and by whom.
 //!
 //! * [`Ledger`] appends and reads; [`entry`] documents the bytes that are hashed.
-//! * [`merkle`] and [`checkpoint`] make it verifiable from outside, [`verify`]
-//!   finds what was done to it.
+//! * [`merkle`] and [`checkpoint`] make it verifiable from outside;
+//!   [`Ledger::verify`] and [`verify_export`] find what was done to it.
 //! * [`views`] derive everything that `history`, `status`, `stats` and
 //!   `metrics` say.
 //! * [`lock`] keeps two writers out of one environment.
@@ -16,6 +16,7 @@ pub mod checkpoint;
 pub mod entry;
 pub mod error;
 pub mod export;
+pub mod finding;
 pub mod key;
 pub mod ledger;
 pub mod lock;
@@ -25,7 +26,7 @@ pub mod project;
 mod select;
 pub mod sqlite;
 pub mod store;
-pub mod verify;
+mod verify;
 pub mod views;
 
 #[cfg(test)]
@@ -34,8 +35,8 @@ mod tests;
 pub use entry::Entry;
 pub use error::Error;
 pub use export::verify_export;
+pub use finding::{Agreement, Finding, Options, Report, Tampering};
 pub use key::KeySource;
 pub use ledger::{Filter, Ledger, Receipt};
 pub use lock::{Acquisition, Holder, Lock};
 pub use pages::PAGES;
-pub use verify::{Finding, Options, Report, Tampering};

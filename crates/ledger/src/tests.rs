@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod append;
+mod documented;
 mod events;
 mod export;
 mod faults;

@@ -79,6 +79,8 @@ fn what_is_not_there_is_not_made_by_looking() {
     let dir = tempfile::tempdir().unwrap();
     assert!(Ledger::open_existing(&url(&dir), KeySource::Beside).unwrap().is_none());
     assert!(dir.path().read_dir().unwrap().next().is_none());
+    assert_eq!(Ledger::open(&url(&dir), KeySource::None).unwrap_err().code(), "LED-007");
+    assert!(dir.path().read_dir().unwrap().next().is_none());
     let refused = Ledger::open("postgres://u:secret@h/db", KeySource::Beside).unwrap_err();
     assert_eq!(refused.code(), "LED-001");
     assert!(!refused.to_string().contains("secret"));
@@ -91,4 +93,26 @@ fn a_newer_schema_is_refused() {
     let refused = Ledger::open(&url(&fixture.dir), KeySource::Beside).unwrap_err();
     assert_eq!(refused.code(), "LED-003");
     assert_eq!(refused.found().as_deref(), Some("version 7"));
+}
+
+/// Whoever verifies while others append must never see a false alarm.
+#[test]
+fn verifying_while_others_append_finds_nothing() {
+    let fixture = Fixture::new();
+    let (done, rounds) = (std::sync::atomic::AtomicBool::new(false), 10);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            let writer = Ledger::open(&url(&fixture.dir), KeySource::Beside).unwrap();
+            let done = &done;
+            scope.spawn(move || {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    writer.append_all("writer", &story()).unwrap();
+                }
+            });
+        }
+        let reports: Vec<_> =
+            (0..rounds).map(|_| fixture.ledger.verify(&Options::default()).unwrap().findings).collect();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(reports, vec![Vec::new(); rounds]);
+    });
 }

@@ -1,6 +1,6 @@
 //! What runs, what ran, and what was interrupted.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use jiff::Timestamp;
@@ -216,13 +216,13 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::rollouts`].
     pub fn deployed_before(&self, environment: &str, limit: usize) -> Result<Vec<Deployed>, Error> {
-        let mut seen: HashMap<String, ()> = HashMap::new();
+        let mut seen = HashSet::new();
         let mut found: Vec<Deployed> = Vec::new();
         let query = Query { without_body: true, ..succeeded_in(environment) };
         self.scan(&query, &mut |row| {
             let unreadable = |why: String| Error::Unreadable { seq: row.seq, why };
             let Some(image) = &row.projection.image else { return Ok(ControlFlow::Continue(())) };
-            if seen.insert(image.clone(), ()).is_none() {
+            if seen.insert(image.clone()) {
                 found.push(Deployed {
                     release: Release::new(image.parse().map_err(|e| unreadable(format!("image: {e}")))?),
                     last: row.at.parse().map_err(|e| unreadable(format!("time: {e}")))?,
