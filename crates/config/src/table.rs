@@ -16,6 +16,8 @@ use crate::suggest::{did_you_mean, looks_secret};
 pub(crate) struct Fault {
     kind: FaultKind,
     hint: Option<String>,
+    /// The item of a list that is meant, where it is not the whole value.
+    item: Option<Box<Node>>,
 }
 
 #[derive(Debug)]
@@ -30,19 +32,19 @@ enum FaultKind {
 
 impl Fault {
     pub(crate) fn expected(what: impl Into<String>) -> Self {
-        Self { kind: FaultKind::Expected(what.into()), hint: None }
+        Self { kind: FaultKind::Expected(what.into()), hint: None, item: None }
     }
 
     pub(crate) fn said(sentence: impl Into<String>) -> Self {
-        Self { kind: FaultKind::Said(sentence.into()), hint: None }
+        Self { kind: FaultKind::Said(sentence.into()), hint: None, item: None }
     }
 
     pub(crate) fn unpinned(image: ImageRef) -> Self {
-        Self { kind: FaultKind::Unpinned(Box::new(image)), hint: None }
+        Self { kind: FaultKind::Unpinned(Box::new(image)), hint: None, item: None }
     }
 
     pub(crate) fn literal_secret() -> Self {
-        Self { kind: FaultKind::LiteralSecret, hint: None }
+        Self { kind: FaultKind::LiteralSecret, hint: None, item: None }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -50,7 +52,14 @@ impl Fault {
         self
     }
 
+    /// Points to an item of a list instead of the whole list.
+    pub(crate) fn in_item(mut self, item: &Node) -> Self {
+        self.item.get_or_insert_with(|| Box::new(item.clone()));
+        self
+    }
+
     fn into_problem(self, path: &str, node: &Node) -> Problem {
+        let node = self.item.as_deref().unwrap_or(node);
         let name = path.rsplit('.').next().unwrap_or(path);
         let (kind, message) = match self.kind {
             FaultKind::Expected(what) if looks_secret(name) => {

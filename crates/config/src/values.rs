@@ -113,7 +113,9 @@ pub(crate) fn list<T>(
     read: impl Fn(&Node) -> Result<T, Fault>,
 ) -> impl Fn(&Node) -> Result<Vec<T>, Fault> {
     move |node| match &node.clone().structured().value {
-        Value::Array(items) => items.iter().map(&read).collect(),
+        Value::Array(items) => {
+            items.iter().map(|item| read(item).map_err(|fault| fault.in_item(item))).collect()
+        }
         _ => Err(Fault::expected(format!("a list like `{what}`"))),
     }
 }

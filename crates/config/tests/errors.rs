@@ -105,6 +105,17 @@ hint: nothing was touched; `plimsoll explain CFG-005` says more"#,
 }
 
 #[test]
+fn the_item_of_a_list_is_shown() {
+    let image = "[image]\nentrypoint = [\"/app\"]\nports = [\"80/tcp\", \"http\"]\n[[image.copy]]\nfrom = \"a\"\nto = \"/a\"\n";
+    assert_eq!(
+        error_with(&format!("{HEAD}{image}"), &Overlays::new()).to_string(),
+        r#"plimsoll.toml:7:20: `image.ports`: expected a port like `8080/tcp`, found string `http`
+  7 | ports = ["80/tcp", "http"]
+    |                    ^^^^^^"#
+    );
+}
+
+#[test]
 fn broken_syntax_shows_the_line() {
     assert_told(
         "[build]\ncommand = make\ntimeout =\n",
