@@ -307,11 +307,14 @@ fn load_base(base: &BaseImage, layout: &Layout) -> Result<(Manifest, ImageConfig
         let comment = Some(format!("base image {}", base.digest));
         config.history = vec![History { comment, ..History::default() }; manifest.layers.len()];
     }
-    let tree = BaseTree::read(layout, &manifest.layers)?;
+    let layers: Vec<_> =
+        manifest.layers.iter().cloned().zip(config.rootfs.diff_ids.iter().copied()).collect();
+    let tree = BaseTree::read(layout, &layers)?;
     Ok((manifest, config, tree))
 }
 
-fn base_layers(manifest: &Manifest, config: &ImageConfig) -> Vec<Layer> {
+/// The layers that are taken over as they are.
+pub(crate) fn base_layers(manifest: &Manifest, config: &ImageConfig) -> Vec<Layer> {
     let layers = manifest.layers.iter().zip(&config.rootfs.diff_ids);
     layers
         .map(|(descriptor, diff_id)| Layer {

@@ -10,7 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::assemble::{self, Assembled, ImageSpec};
 use crate::command::{self, BuildCommand, Paths};
+use crate::dockerfile::{self, DockerfileSpec};
 use crate::error::Error;
+use crate::import::{self, LayoutSpec};
 use crate::layer::Layer;
 use crate::layer::compress::Compressor;
 use crate::progress::Step;
@@ -20,7 +22,11 @@ use crate::source::{Checkout, FileTimes, Source};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recipe {
     /// Plimsoll puts it together from files (`[image]`).
-    Native(ImageSpec),
+    Native(Box<ImageSpec>),
+    /// Another tool, run by the build command, wrote it (`[build.layout]`).
+    Layout(LayoutSpec),
+    /// A Dockerfile (`[build.dockerfile]`).
+    Dockerfile(DockerfileSpec),
 }
 
 /// What to build.
@@ -50,6 +56,12 @@ pub struct BuildRequest {
 pub enum Builder {
     /// Plimsoll itself; reproducible.
     Native,
+    /// Another tool, run by the build command.
+    Imported,
+    /// The container engine, from a Dockerfile.
+    Engine,
+    /// buildah, from a Dockerfile.
+    Buildah,
 }
 
 /// An image that is completely in the local store, tagged with its commit.
@@ -138,8 +150,9 @@ pub(crate) async fn make(
     observer: &Arc<dyn Observer>,
 ) -> Result<BuiltImage, Error> {
     let since = Instant::now();
-    let Recipe::Native(spec) = &request.recipe;
-    assemble::validate(spec)?;
+    if let Recipe::Native(spec) = &request.recipe {
+        assemble::validate(spec)?;
+    }
     let checkout = Arc::new(check_out(source, request, observer).await?);
     stop_if_cancelled(request)?;
     let paths = match &request.command {
@@ -156,6 +169,18 @@ pub(crate) async fn make(
             let assembled =
                 blocking(move || assemble::assemble(&spec, &checkout, &layout, &*observer)).await?;
             (Builder::Native, Some(compressor), assembled)
+        }
+        Recipe::Layout(spec) => {
+            let step = Step::start(&**observer, "import", spec.path.clone());
+            let (spec, checkout, layout) = (spec.clone(), checkout.clone(), layout.clone());
+            let assembled = blocking(move || import::import(&spec, &checkout, &layout)).await?;
+            step.finish(assembled.manifest.digest.short());
+            (Builder::Imported, None, assembled)
+        }
+        Recipe::Dockerfile(spec) => {
+            let (builder, assembled) =
+                dockerfile::build(spec, &checkout, layout, &**observer, &request.cancel).await?;
+            (builder, None, assembled)
         }
     };
     // Thousands of files take a moment to remove; nobody needs to wait.

@@ -68,12 +68,13 @@ impl Enclosure {
         command
     }
 
-    /// Whether the kernel lets us, found out by doing it.
+    /// Whether the kernel lets us, found out by doing it. An executable that
+    /// does not know [`ARGUMENT`] is found out too.
     pub(crate) fn works(&self) -> bool {
-        let mut command = self.command("true");
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut command = self.command("sh");
+        command.args(["-c", "pwd -P"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         match command.output() {
-            Ok(output) if output.status.success() => true,
+            Ok(output) if output.status.success() && output.stdout.trim_ascii() == SOURCE.as_bytes() => true,
             Ok(output) => {
                 let reason = String::from_utf8_lossy(&output.stderr);
                 tracing::info!(reason = reason.trim(), "no mount namespace for the build command");

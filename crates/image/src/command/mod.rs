@@ -22,7 +22,7 @@
 //! processes that leave their process group (`setsid`) are not stopped.
 
 pub mod enter;
-mod lines;
+pub(crate) mod lines;
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
@@ -143,8 +143,17 @@ pub(crate) async fn run(command: &BuildCommand, run: Run<'_>) -> Result<Paths, E
         .env("PLIMSOLL_COMMIT", run.checkout.commit().as_str())
         .env("PLIMSOLL_SHORT_SHA", run.checkout.commit().short())
         .env("SOURCE_DATE_EPOCH", run.checkout.epoch().to_string());
-    supervise(command, process, run.observer, run.cancel).await?;
-    Ok(paths)
+    let supervisor =
+        Supervisor { step: STEP, timeout: command.timeout, observer: run.observer, cancel: run.cancel };
+    match supervisor.run(process).await? {
+        Ended::Well => Ok(paths),
+        Ended::Badly { how, tail } => {
+            Err(Error::CommandFailed { command: command.command.clone(), ended: how, tail })
+        }
+        Ended::TooLate { tail } => {
+            Err(Error::CommandTimeout { command: command.command.clone(), limit: command.timeout, tail })
+        }
+    }
 }
 
 /// The namespace, where there is a program for it and the kernel lets us.
@@ -206,62 +215,78 @@ impl Drop for Group {
     }
 }
 
-async fn supervise(
-    command: &BuildCommand,
-    mut process: std::process::Command,
-    observer: &dyn Observer,
-    cancel: &CancellationToken,
-) -> Result<(), Error> {
-    use std::os::unix::process::CommandExt;
-    process.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let mut child =
-        tokio::process::Command::from(process).spawn().map_err(|e| Error::io("start", Path::new("sh"), e))?;
-    let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
-    let mut group = Group(group);
-    let tail = Tail::new(STEP, observer);
-    let stdout = child.stdout.take().expect("stdout is piped");
-    let stderr = child.stderr.take().expect("stderr is piped");
-    let reading =
-        async { tokio::join!(tail.read(stdout, Stream::Stdout), tail.read(stderr, Stream::Stderr)) };
-    tokio::pin!(reading);
-    let mut read = false;
-    let deadline = tokio::time::sleep(command.timeout);
-    tokio::pin!(deadline);
-    let ended = loop {
-        tokio::select! {
-            _ = &mut reading, if !read => read = true,
-            status = child.wait() => break Ok(status.map_err(|e| Error::io("wait for", Path::new("sh"), e))?),
-            () = &mut deadline => break Err(Stop::Timeout),
-            () = cancel.cancelled() => break Err(Stop::Cancelled),
-        }
-    };
-    if ended.is_err() {
-        group.signal(Signal::SIGTERM);
-        let gone = async {
-            if !read {
-                (&mut reading).await;
-                read = true;
+/// Runs a program whose output is reported line by line.
+pub(crate) struct Supervisor<'a> {
+    pub(crate) step: &'static str,
+    pub(crate) timeout: Duration,
+    pub(crate) observer: &'a dyn Observer,
+    pub(crate) cancel: &'a CancellationToken,
+}
+
+/// How a program ended.
+pub(crate) enum Ended {
+    Well,
+    Badly { how: String, tail: Vec<String> },
+    TooLate { tail: Vec<String> },
+}
+
+impl Supervisor<'_> {
+    /// Runs it to its end; whatever comes of it, its process group is gone then.
+    ///
+    /// # Errors
+    /// It cannot be started, or the build is cancelled.
+    pub(crate) async fn run(&self, mut process: std::process::Command) -> Result<Ended, Error> {
+        use std::os::unix::process::CommandExt;
+        process.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let program = PathBuf::from(process.get_program());
+        let spawned = tokio::process::Command::from(process).spawn();
+        let mut child = spawned.map_err(|e| Error::io("start", &program, e))?;
+        let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+        let mut group = Group(group);
+        let tail = Tail::new(self.step, self.observer);
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let stderr = child.stderr.take().expect("stderr is piped");
+        let reading =
+            async { tokio::join!(tail.read(stdout, Stream::Stdout), tail.read(stderr, Stream::Stderr)) };
+        tokio::pin!(reading);
+        let mut read = false;
+        let deadline = tokio::time::sleep(self.timeout);
+        tokio::pin!(deadline);
+        let ended = loop {
+            tokio::select! {
+                _ = &mut reading, if !read => read = true,
+                status = child.wait() => break Ok(status.map_err(|e| Error::io("wait for", &program, e))?),
+                () = &mut deadline => break Err(Stop::Timeout),
+                () = self.cancel.cancelled() => break Err(Stop::Cancelled),
             }
-            child.wait().await
         };
-        if tokio::time::timeout(GRACE, gone).await.is_err() {
-            group.signal(Signal::SIGKILL);
+        if ended.is_err() {
+            group.signal(Signal::SIGTERM);
+            let gone = async {
+                if !read {
+                    (&mut reading).await;
+                    read = true;
+                }
+                child.wait().await
+            };
+            if tokio::time::timeout(GRACE, gone).await.is_err() {
+                group.signal(Signal::SIGKILL);
+            }
         }
-    }
-    // What the command left running in its group ends with it.
-    group.signal(Signal::SIGKILL);
-    // From here on the number may be another group's.
-    group.0 = None;
-    if !read && tokio::time::timeout(DRAIN, &mut reading).await.is_err() {
-        tracing::warn!("a process that the build command left behind keeps its output open");
-    }
-    let tail = tail.last();
-    let shown = command.command.clone();
-    match ended {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(Error::CommandFailed { command: shown, ended: describe(status), tail }),
-        Err(Stop::Timeout) => Err(Error::CommandTimeout { command: shown, limit: command.timeout, tail }),
-        Err(Stop::Cancelled) => Err(Error::Interrupted),
+        // What the command left running in its group ends with it.
+        group.signal(Signal::SIGKILL);
+        // From here on the number may be another group's.
+        group.0 = None;
+        if !read && tokio::time::timeout(DRAIN, &mut reading).await.is_err() {
+            tracing::warn!("a process that was left behind keeps the output open");
+        }
+        let tail = tail.last();
+        match ended {
+            Ok(status) if status.success() => Ok(Ended::Well),
+            Ok(status) => Ok(Ended::Badly { how: describe(status), tail }),
+            Err(Stop::Timeout) => Ok(Ended::TooLate { tail }),
+            Err(Stop::Cancelled) => Err(Error::Interrupted),
+        }
     }
 }
 

@@ -2,16 +2,14 @@
 //! placed where a container of the image would place them.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
-use plimsoll_oci::media_type::{self, Compression};
-use plimsoll_oci::{Descriptor, Layout};
+use plimsoll_model::Digest;
+use plimsoll_oci::{Descriptor, Entry, EntryKind, LayerReader, Layout, Limits};
 
 use crate::error::Error;
 
-/// A base image is unpacked up to this many bytes when it is looked through.
-const MOST_BYTES: u64 = 64 << 30;
 const MOST_ENTRIES: usize = 4_000_000;
 const MOST_LINKS: usize = 40;
 
@@ -26,72 +24,55 @@ enum Kind {
 }
 
 impl BaseTree {
-    /// Reads the headers of all layers, lowest first.
+    /// Reads the headers of all layers, lowest first, with their diff ids.
     ///
     /// # Errors
     /// A layer is absent, damaged, or no tar.
-    pub(crate) fn read(layout: &Layout, layers: &[Descriptor]) -> Result<Self, Error> {
+    pub(crate) fn read(layout: &Layout, layers: &[(Descriptor, Digest)]) -> Result<Self, Error> {
         let mut tree = Self::default();
-        for layer in layers {
+        for (layer, diff_id) in layers {
             let unusable = |source| Error::BaseUnusable { source };
-            let blob = layout.open_blob(layer).map_err(unusable)?;
-            let blob = io::BufReader::with_capacity(256 << 10, blob);
-            let reader: Box<dyn Read> = match media_type::layer_compression(&layer.media_type) {
-                Some(Compression::Gzip) => Box::new(flate2::read::MultiGzDecoder::new(blob)),
-                Some(Compression::Zstd) => {
-                    Box::new(zstd::Decoder::with_buffer(blob).map_err(|e| damaged(layer, e))?)
+            let mut reader =
+                LayerReader::open(layout, layer, Some(*diff_id), Limits::default()).map_err(unusable)?;
+            while let Some(entry) = reader.next_entry().map_err(unusable)? {
+                tree.apply(&entry);
+                if tree.0.len() > MOST_ENTRIES {
+                    let reason = "it has more than 4,000,000 directories and links";
+                    return Err(unusable(plimsoll_oci::Error::malformed(layer.digest.to_string(), reason)));
                 }
-                Some(Compression::None) => Box::new(blob),
-                None => {
-                    return Err(unusable(plimsoll_oci::Error::UnsupportedMediaType {
-                        object: layer.digest.to_string(),
-                        media_type: layer.media_type.clone(),
-                    }));
-                }
-            };
-            tree.apply(reader.take(MOST_BYTES)).map_err(|e| damaged(layer, e))?;
+            }
         }
         Ok(tree)
     }
 
-    fn apply(&mut self, reader: impl Read) -> io::Result<()> {
-        let mut archive = tar::Archive::new(reader);
-        for entry in archive.entries()? {
-            let entry = entry?;
-            let Some(path) = components(&entry.path_bytes()) else { continue };
-            let (parent, name) = match path.iter().rposition(|&byte| byte == b'/') {
-                Some(at) => (&path[..at], &path[at + 1..]),
-                None => (&b""[..], &path[..]),
-            };
-            if name == b".wh..wh..opq" {
-                self.remove_below(parent);
-                continue;
-            }
-            if let Some(gone) = name.strip_prefix(b".wh.") {
-                let gone = if parent.is_empty() { gone.to_owned() } else { [parent, b"/", gone].concat() };
-                self.0.remove(&gone);
-                self.remove_below(&gone);
-                continue;
-            }
-            let kind = match entry.header().entry_type() {
-                tar::EntryType::Directory => Some(Kind::Directory),
-                tar::EntryType::Symlink => {
-                    entry.link_name_bytes().map(|target| Kind::Link(target.into_owned()))
-                }
-                _ => None,
-            };
-            if kind != Some(Kind::Directory) {
-                self.remove_below(&path);
-            }
-            match kind {
-                Some(kind) => self.0.insert(path, kind),
-                None => self.0.remove(&path),
-            };
-            if self.0.len() > MOST_ENTRIES {
-                return Err(io::Error::other("it has more than 4,000,000 directories and links"));
-            }
+    fn apply(&mut self, entry: &Entry) {
+        let Some(path) = components(&entry.path) else { return };
+        let (parent, name) = match path.iter().rposition(|&byte| byte == b'/') {
+            Some(at) => (&path[..at], &path[at + 1..]),
+            None => (&b""[..], &path[..]),
+        };
+        if name == b".wh..wh..opq" {
+            self.remove_below(parent);
+            return;
         }
-        Ok(())
+        if let Some(gone) = name.strip_prefix(b".wh.") {
+            let gone = if parent.is_empty() { gone.to_owned() } else { [parent, b"/", gone].concat() };
+            self.0.remove(&gone);
+            self.remove_below(&gone);
+            return;
+        }
+        let kind = match &entry.kind {
+            EntryKind::Directory => Some(Kind::Directory),
+            EntryKind::Symlink(target) => Some(Kind::Link(target.as_os_str().as_bytes().to_vec())),
+            _ => None,
+        };
+        if kind != Some(Kind::Directory) {
+            self.remove_below(&path);
+        }
+        match kind {
+            Some(kind) => self.0.insert(path, kind),
+            None => self.0.remove(&path),
+        };
     }
 
     fn remove_below(&mut self, path: &[u8]) {
@@ -143,20 +124,9 @@ impl BaseTree {
     }
 }
 
-fn damaged(layer: &Descriptor, source: io::Error) -> Error {
-    Error::BaseUnusable {
-        source: plimsoll_oci::Error::Malformed {
-            object: format!("layer {}", layer.digest),
-            reason: source.to_string(),
-        },
-    }
-}
-
 /// A tar path without `./`, leading and trailing slashes; `None` for the root
 /// and for what unpackers refuse.
-fn components(path: &[u8]) -> Option<Vec<u8>> {
-    use std::os::unix::ffi::OsStrExt;
-    let path = Path::new(std::ffi::OsStr::from_bytes(path));
+fn components(path: &Path) -> Option<Vec<u8>> {
     let mut parts = Vec::new();
     for part in path.components() {
         match part {
@@ -208,13 +178,19 @@ mod tests {
     #[test]
     fn whiteouts_remove() {
         let mut base = tree(&[("a", None), ("a/b", None), ("c", None), ("c/d", None), ("ab", None)]);
-        let mut tar = tar::Builder::new(Vec::new());
-        for name in [".wh.a", "c/.wh..wh..opq", "ab"] {
-            let mut header = tar::Header::new_gnu();
-            header.set_size(0);
-            tar.append_data(&mut header, name, io::empty()).unwrap();
+        for path in [".wh.a", "c/.wh..wh..opq", "./ab"] {
+            base.apply(&Entry {
+                path: path.into(),
+                kind: EntryKind::File,
+                size: 0,
+                mode: 0o644,
+                uid: 0,
+                gid: 0,
+                mtime: (0, 0),
+                xattrs: BTreeMap::new(),
+                sparse: false,
+            });
         }
-        base.apply(&tar.into_inner().unwrap()[..]).unwrap();
         assert_eq!(base.0.keys().collect::<Vec<_>>(), [b"c"]);
     }
 }

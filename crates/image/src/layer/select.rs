@@ -100,7 +100,12 @@ pub(crate) fn select(
             }
             found.add(&source, &metadata, to)?;
         }
-        None if is_pattern(&copy.from) => found.add_matches(root, &to)?,
+        None if is_pattern(&copy.from) => {
+            for (source, name) in matches(&copy.from, root)? {
+                let metadata = inspect(&source)?;
+                found.add(&source, &metadata, join(&to, name.as_os_str().as_bytes()))?;
+            }
+        }
         None => return Err(Error::MissingFile { from: copy.from.clone() }),
     }
     // The root itself is part of every image.
@@ -179,42 +184,39 @@ impl Found<'_> {
         self.tree.insert(to, node);
         Ok(())
     }
-
-    fn add_matches(&mut self, root: &Root, to: &[u8]) -> Result<(), Error> {
-        let from = &self.copy.from;
-        let empty = || Error::EmptyGlob { from: from.clone() };
-        let parts: Vec<&str> = from.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-        let wild = parts.iter().position(|part| is_pattern(part)).ok_or_else(empty)?;
-        let matcher = compile(from, &parts[wild..].join("/"))?;
-        let depth = if parts[wild..].iter().any(|part| part.contains("**")) {
-            usize::MAX
-        } else {
-            parts.len() - wild
-        };
-        let prefix: PathBuf = parts[..wild].iter().collect();
-        let start = root.resolve(from, &prefix)?.ok_or_else(empty)?;
-        if !inspect(&start)?.is_dir() {
-            return Err(empty());
-        }
-        let mut matched = false;
-        let mut open = vec![(start, PathBuf::new(), 1)];
-        while let Some((dir, below, level)) = open.pop() {
-            for entry in list(&dir)? {
-                let name = below.join(entry.file_name().unwrap_or_default());
-                let metadata = inspect(&entry)?;
-                if matcher.is_match(&name) {
-                    matched = true;
-                    self.add(&entry, &metadata, join(to, name.as_os_str().as_bytes()))?;
-                } else if metadata.is_dir() && level < depth {
-                    open.push((entry, name, level + 1));
-                }
-            }
-        }
-        if matched { Ok(()) } else { Err(empty()) }
-    }
 }
 
-fn compile(from: &str, pattern: &str) -> Result<GlobMatcher, Error> {
+/// What a pattern matches: where it is, and its path from the last directory
+/// before the first wildcard. What is below a directory that matches is not
+/// looked at.
+fn matches(from: &str, root: &Root) -> Result<Vec<(PathBuf, PathBuf)>, Error> {
+    let empty = || Error::EmptyGlob { from: from.to_owned() };
+    let parts: Vec<&str> = from.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    let wild = parts.iter().position(|part| is_pattern(part)).ok_or_else(empty)?;
+    let matcher = compile(from, &parts[wild..].join("/"))?;
+    let depth =
+        if parts[wild..].iter().any(|part| part.contains("**")) { usize::MAX } else { parts.len() - wild };
+    let prefix: PathBuf = parts[..wild].iter().collect();
+    let start = root.resolve(from, &prefix)?.ok_or_else(empty)?;
+    if !inspect(&start)?.is_dir() {
+        return Err(empty());
+    }
+    let mut found = Vec::new();
+    let mut open = vec![(start, PathBuf::new(), 1)];
+    while let Some((dir, below, level)) = open.pop() {
+        for entry in list(&dir)? {
+            let name = below.join(entry.file_name().unwrap_or_default());
+            if matcher.is_match(&name) {
+                found.push((entry, name));
+            } else if level < depth && inspect(&entry)?.is_dir() {
+                open.push((entry, name, level + 1));
+            }
+        }
+    }
+    if found.is_empty() { Err(empty()) } else { Ok(found) }
+}
+
+pub(crate) fn compile(from: &str, pattern: &str) -> Result<GlobMatcher, Error> {
     // Braces are ordinary characters here.
     let pattern = pattern.replace('{', "[{]").replace('}', "[}]");
     GlobBuilder::new(&pattern)
@@ -233,11 +235,11 @@ fn unreadable(path: &Path, source: std::io::Error) -> Error {
     Error::Unreadable { path: path.into(), source }
 }
 
-fn inspect(path: &Path) -> Result<Metadata, Error> {
+pub(crate) fn inspect(path: &Path) -> Result<Metadata, Error> {
     path.symlink_metadata().map_err(|e| unreadable(path, e))
 }
 
-fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+pub(crate) fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let entries = fs::read_dir(dir).map_err(|e| unreadable(dir, e))?;
     entries.map(|entry| Ok(entry.map_err(|e| unreadable(dir, e))?.path())).collect()
 }
@@ -286,5 +288,26 @@ fn join(dir: &[u8], name: &[u8]) -> Vec<u8> {
     match dir.is_empty() {
         true => name.to_owned(),
         false => [dir, b"/", name].concat(),
+    }
+}
+
+/// The one path that `from` names; `what` says in the error what is looked for.
+pub(crate) fn one(from: &str, root: &Root, what: &'static str) -> Result<PathBuf, Error> {
+    if from.is_empty() || from.contains('\0') {
+        return Err(Error::MissingFile { from: from.to_owned() });
+    }
+    if let Some(path) = root.resolve(from, Path::new(from))? {
+        return Ok(path);
+    }
+    if !is_pattern(from) {
+        return Err(Error::MissingFile { from: from.to_owned() });
+    }
+    let mut found = matches(from, root)?;
+    match found.len() {
+        1 => Ok(found.remove(0).0),
+        _ => {
+            let found = found.iter().take(8).map(|(_, name)| name.display().to_string()).collect();
+            Err(Error::ManyMatches { from: from.to_owned(), what, found })
+        }
     }
 }
