@@ -41,8 +41,7 @@ impl Stage {
     /// Reads the whole archive at `path`, beside `into`.
     pub(super) fn read(path: &Path, into: &Layout, limits: Limits) -> Result<Self> {
         let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
-        let scratch = into.stage()?;
-        let blobs = Layout::open_or_create(scratch.path())?;
+        let (blobs, scratch) = into.stage()?;
         let mut stage = Self {
             path: path.into(),
             blobs,

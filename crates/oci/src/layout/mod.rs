@@ -67,7 +67,11 @@ impl Layout {
     /// [`Error::CorruptLayout`] when there is a damaged one,
     /// [`Error::Io`], [`Error::DiskFull`].
     pub fn open_or_create(path: impl AsRef<Path>) -> Result<Self> {
-        let layout = Self::handle(path.as_ref());
+        Self::create_on(Disk::default(), path.as_ref())
+    }
+
+    fn create_on(disk: Disk, path: &Path) -> Result<Self> {
+        let layout = Self::handle(disk, path);
         let inner = &layout.0;
         let temporary = inner.root.join(TEMPORARY);
         for dir in [&inner.blobs, &temporary] {
@@ -90,15 +94,15 @@ impl Layout {
     /// # Errors
     /// [`Error::NotALayout`], [`Error::CorruptLayout`], [`Error::Io`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let layout = Self::handle(path.as_ref());
+        let layout = Self::handle(Disk::default(), path.as_ref());
         if layout.marked()? { Ok(layout) } else { Err(Error::NotALayout { path: layout.0.root.clone() }) }
     }
 
-    fn handle(path: &Path) -> Self {
+    fn handle(disk: Disk, path: &Path) -> Self {
         Self(Arc::new(Inner {
             root: path.to_path_buf(),
             blobs: path.join("blobs/sha256"),
-            disk: Disk::default(),
+            disk,
             cache: Mutex::default(),
         }))
     }
@@ -175,12 +179,13 @@ impl Layout {
         .map_err(|e| Error::io("create a file in", dir, e))
     }
 
-    /// A directory on the same file system, removed when it is dropped.
-    pub(crate) fn stage(&self) -> Result<Scratch> {
+    /// An empty layout on the same file system; it goes with the directory.
+    pub(crate) fn stage(&self) -> Result<(Self, Scratch)> {
         let dir = self.0.root.join(TEMPORARY);
-        fs::create_dir_all(&dir)
+        let scratch = fs::create_dir_all(&dir)
             .and_then(|()| Scratch::create(&dir, STAGE))
-            .map_err(|e| Error::io("create a directory in", dir, e))
+            .map_err(|e| Error::io("create a directory in", dir, e))?;
+        Ok((Self::create_on(self.0.disk.clone(), scratch.path())?, scratch))
     }
 
     /// Replaces a file as a whole: it has the old bytes or the new ones,

@@ -349,7 +349,7 @@ fn mutated_layers_never_escape() {
         ..quick()
     };
     let mut unpacked = 0;
-    for _ in 0..400 {
+    for _ in 0..250 {
         let mut tar = base.clone();
         for _ in 0..random.usize(1..4) {
             let at = random.usize(..tar.len());
@@ -377,5 +377,5 @@ fn mutated_layers_never_escape() {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         assert_eq!(fs::read_dir(dir.path().join("outside")).unwrap().count(), 0);
     }
-    assert!(unpacked > 20, "the mutations must leave something to unpack: {unpacked}");
+    assert!(unpacked > 10, "the mutations must leave something to unpack: {unpacked}");
 }
