@@ -175,7 +175,7 @@ impl Pass {
     /// Takes the next entry.
     pub(crate) fn feed(&mut self, row: Row) {
         if row.seq < self.next {
-            let message = format!("entry {} stands after entry {}", row.seq, self.next - 1);
+            let message = format!("an entry numbered {} stands where entry {} belongs", row.seq, self.next);
             let (expected, found) = (format!("entry {}", self.next), format!("entry {}", row.seq));
             self.find(Tampering::Reordered, Some(row.seq), message, expected, found);
             return;
@@ -287,8 +287,8 @@ impl Pass {
                 );
             }
             Ok(checkpoint) => {
-                let agrees =
-                    (checkpoint.size == self.size()).then(|| checkpoint.root == self.frontier.root());
+                let comparable = self.whole && checkpoint.size == self.size();
+                let agrees = comparable.then(|| checkpoint.root == self.frontier.root());
                 self.pinned.push(Pinned { name: "in the ledger".into(), checkpoint, agrees });
             }
         }
@@ -461,7 +461,9 @@ impl Ledger {
 
     fn feed_from(&self, pass: &mut Pass) -> Result<(), Error> {
         loop {
-            let query = Query { from: Some(pass.next), ..Query::default() };
+            // No bound at first: an entry put before position 1 must be seen.
+            let from = (pass.next > 1).then_some(pass.next);
+            let query = Query { from, ..Query::default() };
             let fed = self.scan(&query, &mut |row| {
                 pass.feed(row);
                 Ok(ControlFlow::Continue(()))

@@ -102,6 +102,13 @@ fn each_kind_of_tampering_has_its_name() {
             Tampering::Checkpoint,
             None,
         ),
+        (
+            "an entry put before the first",
+            "INSERT INTO entries SELECT -5, at, 'eve', kind, environment, sha, idempotency, prev, hash, nodes, rollout,
+             repository_type, direction, outcome, image, duration_sec, body FROM entries WHERE seq = 7",
+            Tampering::Reordered,
+            Some(0),
+        ),
         ("the recorded end", "UPDATE head SET peaks = zeroblob(96)", Tampering::Derived, None),
     ];
     for (name, deed, tampering, seq) in cases {
