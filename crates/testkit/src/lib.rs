@@ -1,3 +1,11 @@
-//! plimsoll-testkit.
+//! What tests need and the product does not: a registry on a free port with a
+//! layer that lies on demand, other people's tools, temporary git repositories,
+//! a simulated world for rollouts.
+//!
+//! A development dependency only; nothing that ships depends on it.
 
+pub mod faults;
+pub mod git;
+pub mod peer;
+pub mod registry;
 pub mod simulation;
