@@ -92,10 +92,10 @@ impl Default for Options {
             delete_commits: false,
             max_blob: 20_000_000_000,
             max_receiving: 64,
-            max_sessions: 1024,
+            max_sessions: 256,
             session_idle: Duration::from_secs(60 * 60),
             stall: Duration::from_secs(60),
-            max_connections: 1024,
+            max_connections: 512,
             drain: Duration::from_secs(10),
         }
     }

@@ -383,7 +383,9 @@ impl Registry {
                     Failure::new(Code::SizeInvalid).say("the body is shorter than Content-Range says");
                 return Err((failure, Then::Forget));
             }
-            if let (Some(digest), Some(writer)) = (finish, partial.writer.take()) {
+            if let Some(digest) = finish
+                && let Some(writer) = partial.writer.take()
+            {
                 blocking(move || store.finish_blob(writer, digest))
                     .await
                     .map_err(internal)?
