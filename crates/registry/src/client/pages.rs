@@ -104,3 +104,67 @@ pub const PAGES: &[Page] = &[
         how: "Try another network path (a proxy or cache may be damaged). If it stays, restore the registry's storage or push the image again.",
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
+    use http::StatusCode;
+    use plimsoll_model::{Diagnose as _, Digest};
+
+    use super::*;
+    use crate::client::{At, Changed, Error};
+
+    /// One error of each variant that has a code of this crate.
+    fn each() -> Vec<Error> {
+        let repository = Arc::new("r.example.com/acme/payouts".parse().unwrap());
+        let at = || At { repository: Arc::clone(&repository), operation: "read tag x".into() };
+        let text = || "text".to_owned();
+        let digest = Digest::from_sha256([1; 32]);
+        let status = StatusCode::FORBIDDEN;
+        let named = || (Arc::clone(&repository), text());
+        let (a, b, c, d) = (named(), named(), named(), named());
+        let changed = Changed::Blobs;
+        vec![
+            Error::Unreachable { at: at(), attempts: 2, source: "reset".into() },
+            Error::Untrusted { at: at(), source: "unknown issuer".into() },
+            Error::Nonsense { at: at(), found: text() },
+            Error::Denied { at: at(), status, with_credentials: true, says: None },
+            Error::Busy { at: at(), status, attempts: 2, retry_after: None, says: None },
+            Error::Refused { at: at(), status, says: text() },
+            Error::Misdirected { at: at(), found: text() },
+            Error::CredentialFile { path: "config.json".into(), reason: text() },
+            Error::CredentialHelper { program: text(), reason: text() },
+            Error::Options { option: text(), reason: text() },
+            Error::Absent { at: at() },
+            Error::Content { at: at(), expected: text(), found: text() },
+            Error::TagTaken { repository: a.0, tag: a.1, expected: digest, found: digest, changed },
+            Error::TagBroken { repository: b.0, tag: b.1, found: text(), changed },
+            Error::PushMismatch { repository: c.0, tag: c.1, expected: digest, found: text() },
+            Error::Parity { repository: d.0, tag: d.1, short: text(), expected: digest, found: text() },
+        ]
+    }
+
+    #[test]
+    fn every_code_has_one_page_and_every_page_a_code() {
+        let errors = each();
+        for error in &errors {
+            let pages = PAGES.iter().filter(|page| page.code == error.code()).count();
+            assert_eq!(pages, 1, "{}", error.code());
+            assert!(error.hint().is_some(), "{}", error.code());
+        }
+        for page in PAGES {
+            assert!(errors.iter().any(|error| error.code() == page.code), "{}", page.code);
+        }
+    }
+
+    #[test]
+    fn a_message_names_operation_and_place() {
+        let error = &each()[0];
+        assert_eq!(
+            error.to_string(),
+            "could not read tag x in r.example.com/acme/payouts: r.example.com did not answer after 2 tries"
+        );
+    }
+}

@@ -135,8 +135,9 @@ impl BlobUpload<'_> {
             if self.blob.size > wire.options.upload.monolithic_up_to { Cut::Chunks } else { Cut::Whole };
         let mut other_cut_allowed = true;
         let mut session = self.begin().await?;
+        // How far it ever was. A registry that forgets what it had makes no progress.
+        let mut furthest = 0;
         loop {
-            let before = session.offset;
             // The end of a session that has everything, or of one that was broken
             // in the middle, is sent in chunks whatever the cut.
             let once = async {
@@ -168,9 +169,6 @@ impl BlobUpload<'_> {
                     session = self.begin().await?;
                 }
                 Setback::Resume(trouble) => {
-                    if session.offset.saturating_sub(before) >= WORTHWHILE {
-                        tries.progressed();
-                    }
                     wire.pause(&mut tries, trouble, &operation).await?;
                     // A long request that broke once may break again.
                     if other_cut_allowed {
@@ -178,7 +176,8 @@ impl BlobUpload<'_> {
                     }
                     match self.status(&session).await? {
                         Some(now) => {
-                            if now.offset.saturating_sub(before) >= WORTHWHILE {
+                            if now.offset >= furthest + WORTHWHILE {
+                                furthest = now.offset;
                                 tries.progressed();
                             }
                             session = now;

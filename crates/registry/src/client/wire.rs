@@ -347,16 +347,10 @@ impl Wire {
     /// What a failed send means. The URL goes: it may carry a signature.
     fn broken(&self, error: reqwest::Error, operation: &str) -> Trouble {
         let error = error.without_url();
-        // rustls hands its verdict over as an I/O error of this kind.
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-        while let Some(inner) = cause {
-            if let Some(io) = inner.downcast_ref::<std::io::Error>()
-                && io.kind() == std::io::ErrorKind::InvalidData
-                && error.is_connect()
-            {
-                return Error::Untrusted { at: self.at(operation), source: io.to_string().into() }.into();
-            }
-            cause = inner.source();
+        if error.is_connect()
+            && let Some(verdict) = tls_verdict(&error)
+        {
+            return Error::Untrusted { at: self.at(operation), source: verdict.into() }.into();
         }
         if error.is_builder() {
             return Error::Options { option: "request".into(), reason: chain(&error) }.into();
@@ -458,6 +452,24 @@ impl Answer {
             start => format!("status {}, {}, `{}`", self.status.as_u16(), excerpt(kind), excerpt(start)),
         }
     }
+}
+
+/// What rustls says when it does not trust the other side. It hands that over
+/// as an I/O error of kind `InvalidData`, which others wrap in I/O errors of
+/// their own; those show it by `get_ref`, not by `source`.
+fn tls_verdict(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::InvalidData) {
+            return Some(error.to_string());
+        }
+        cause = match io.and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
 }
 
 pub(super) fn same_origin(a: &Url, b: &Url) -> bool {

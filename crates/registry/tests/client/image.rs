@@ -15,6 +15,16 @@ pub struct Image {
     pub manifest: Manifest,
 }
 
+impl Image {
+    pub fn blob(&self, at: usize) -> &Descriptor {
+        self.manifest.blobs().nth(at).unwrap()
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        self.manifest.to_bytes()
+    }
+}
+
 /// An image with these layers.
 pub fn image(layers: &[Vec<u8>]) -> Image {
     let folder = tempfile::tempdir().unwrap();
@@ -38,8 +48,9 @@ pub fn small() -> Image {
 
 /// Bytes that do not repeat.
 pub fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(seed);
-    std::iter::repeat_with(|| random.u8(..)).take(length).collect()
+    let mut bytes = vec![0; length];
+    fastrand::Rng::with_seed(seed).fill(&mut bytes);
+    bytes
 }
 
 pub fn empty_layout() -> (TempDir, Layout) {

@@ -1,5 +1,13 @@
-//! The registry client against the embedded registry.
+//! The registry client against a scripted registry that lies, stalls and
+//! breaks; against the embedded one; and against `distribution`.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod authorising;
 mod embedded;
+mod fake;
 mod image;
+mod peer;
+mod peers;
+mod publishing;
+mod reading;
+mod transferring;
