@@ -102,19 +102,19 @@ impl Body for ResponseBody {
             Self::Own(data) => return Poll::Ready(data.take().map(|data| Ok(Frame::data(data)))),
             Self::Streamed(streamed) => streamed,
         };
-        if let Some(link) = &mut streamed.link {
-            // Asking for the body first tells the connection that it is
-            // wanted; only driving the connection can then fill it.
-            let mut asked = Context::from_waker(Waker::noop());
-            if let Poll::Ready(frame) = Pin::new(&mut streamed.body).poll_frame(&mut asked) {
-                return Poll::Ready(streamed.take_in(frame));
-            }
+        let Some(link) = &mut streamed.link else {
+            return Pin::new(&mut streamed.body).poll_frame(cx).map(|frame| streamed.take_in(frame));
+        };
+        // Asking for the body first tells the connection that it is wanted;
+        // only driving the connection can then fill it, so the body itself
+        // need not wake anybody.
+        let mut quiet = Context::from_waker(Waker::noop());
+        let mut polled = Pin::new(&mut streamed.body).poll_frame(&mut quiet);
+        if polled.is_pending() {
             link.drive(cx);
+            polled = Pin::new(&mut streamed.body).poll_frame(&mut quiet);
         }
-        match Pin::new(&mut streamed.body).poll_frame(cx) {
-            Poll::Ready(frame) => Poll::Ready(streamed.take_in(frame)),
-            Poll::Pending => Poll::Pending,
-        }
+        polled.map(|frame| streamed.take_in(frame))
     }
 
     fn is_end_stream(&self) -> bool {

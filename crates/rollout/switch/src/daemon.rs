@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -52,8 +52,9 @@ pub(crate) enum Mode {
 pub(crate) struct Daemon {
     pub(crate) state_dir: PathBuf,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) listener: TcpListener,
-    pub(crate) lock: File,
+    /// What a successor is given. Let go of when this process no longer
+    /// accepts, because an address nobody accepts on must refuse.
+    held: Mutex<Option<(TcpListener, File)>>,
     mode: watch::Sender<Mode>,
 }
 
@@ -64,6 +65,11 @@ impl Daemon {
 
     pub(crate) fn set_mode(&self, mode: Mode) {
         self.mode.send_replace(mode);
+    }
+
+    /// Calls `give` with the listening socket and the lock, while they are held.
+    pub(crate) fn with_held<T>(&self, give: impl FnOnce(&TcpListener, &File) -> T) -> Option<T> {
+        crate::shared::lock(&self.held).as_ref().map(|(listener, lock)| give(listener, lock))
     }
 
     /// Begins a handover unless one is under way or the switch is ending.
@@ -119,6 +125,19 @@ fn lock(state_dir: &Path) -> Result<Option<File>, SwitchError> {
     }
 }
 
+/// The lock of the state directory, or `None` when another has it. One that
+/// is just ending gets a moment for that.
+async fn acquire(options: &DaemonOptions) -> Result<Option<File>, SwitchError> {
+    let deadline = Instant::now() + Duration::from_millis(500);
+    loop {
+        let held = lock(&options.state_dir)?;
+        if held.is_some() || options.replace || Instant::now() >= deadline {
+            return Ok(held);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 fn listen(settings: &Settings) -> Result<TcpListener, SwitchError> {
     let listen = settings.listen;
     let bind = || -> io::Result<TcpListener> {
@@ -138,7 +157,7 @@ fn listen(settings: &Settings) -> Result<TcpListener, SwitchError> {
 
 async fn serve(options: &DaemonOptions, mut settings: Settings, files: u64) -> Result<(), SwitchError> {
     let state_dir = &options.state_dir;
-    let (listener, lock, table, inheritance) = match lock(state_dir)? {
+    let (listener, lock, table, inheritance) = match acquire(options).await? {
         Some(lock) => {
             let table = settings::read_table(state_dir)?.unwrap_or_else(Table::empty);
             (listen(&settings)?, lock, table, None)
@@ -166,7 +185,12 @@ async fn serve(options: &DaemonOptions, mut settings: Settings, files: u64) -> R
     let workers = Workers::start(&shared).map_err(failed(address))?;
     let (mode, modes) = watch::channel(Mode::Serving);
     let own = listener.try_clone().map_err(failed(address))?;
-    let daemon = Arc::new(Daemon { state_dir: state_dir.clone(), shared, listener, lock, mode });
+    let daemon = Arc::new(Daemon {
+        state_dir: state_dir.clone(),
+        shared,
+        held: Mutex::new(Some((listener, lock))),
+        mode,
+    });
 
     let terminate = signal(SignalKind::terminate()).map_err(failed(address))?;
     let interrupt = signal(SignalKind::interrupt()).map_err(failed(address))?;
@@ -216,9 +240,15 @@ async fn serve(options: &DaemonOptions, mut settings: Settings, files: u64) -> R
     accepted.map_err(failed(address))?;
 
     daemon.shared.closing.store(true, Ordering::Relaxed);
+    let held = crate::shared::lock(&daemon.held).take();
     if daemon.mode() == Mode::Replaced {
+        // The lock is the successor's now; should it die, another can start
+        // while this process still finishes.
+        drop(held);
         handover::finish(&daemon).await;
     } else {
+        // Refuse connections, and stay the one switch of this directory.
+        let _lock = held.map(|(_, lock)| lock);
         drain(&daemon).await;
         // Absent is what a stopped switch looks like; a left-over socket would
         // look the same to callers, so failing to remove it is harmless.

@@ -51,7 +51,7 @@ pub struct Launch {
 /// something else, or when the started one ended or did not answer in time.
 pub async fn ensure(launch: &Launch) -> Result<Control, SwitchError> {
     let control = Control::new(&launch.state_dir);
-    match control.status().await {
+    match running(launch, &control).await {
         Ok(status) => {
             same_settings(launch, &status)?;
             if launch.replace && status.version != launch.version {
@@ -69,6 +69,18 @@ pub async fn ensure(launch: &Launch) -> Result<Control, SwitchError> {
         Err(error) => return Err(error),
     }
     Ok(control)
+}
+
+/// The status of the running one; one that is ending is waited for.
+async fn running(launch: &Launch, control: &Control) -> Result<Status, SwitchError> {
+    let deadline = Instant::now() + launch.wait;
+    loop {
+        match control.status().await? {
+            status if !status.stopping => return Ok(status),
+            _ if Instant::now() >= deadline => return Err(SwitchError::Busy { doing: "stopped" }),
+            _ => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
 }
 
 fn same_settings(launch: &Launch, status: &Status) -> Result<(), SwitchError> {

@@ -98,17 +98,19 @@ pub(crate) async fn give(daemon: &Arc<Daemon>, mut stream: UnixStream) -> io::Re
 }
 
 async fn send_descriptors(stream: &UnixStream, line: &[u8], daemon: &Daemon) -> io::Result<usize> {
-    stream
-        .async_io(Interest::WRITABLE, || {
-            let descriptors = [daemon.listener.as_fd(), daemon.lock.as_fd()];
+    let send = || {
+        let given = daemon.with_held(|listener, lock| {
+            let descriptors = [listener.as_fd(), lock.as_fd()];
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
             let mut control = SendAncillaryBuffer::new(&mut space);
             if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
                 return Err(io::Error::other("no room for two descriptors"));
             }
             Ok(rustix::net::sendmsg(stream, &[IoSlice::new(line)], &mut control, SendFlags::NOSIGNAL)?)
-        })
-        .await
+        });
+        given.unwrap_or_else(|| Err(io::Error::other("the socket has been given away")))
+    };
+    stream.async_io(Interest::WRITABLE, send).await
 }
 
 /// The successor's part up to having everything it needs.

@@ -171,6 +171,8 @@ pub struct Status {
     pub connections: u64,
     /// Requests that nobody could serve (503 and 502 of the switch itself).
     pub unserved_total: u64,
+    /// Whether it was told to end and only finishes what is open.
+    pub stopping: bool,
     /// Whether a replaced switch still finishes requests.
     pub predecessor_pid: Option<u32>,
     /// Routed and draining instances.

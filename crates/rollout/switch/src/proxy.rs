@@ -7,8 +7,10 @@
 //! none can be connected to, it waits up to `wait_sec` for that to change.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -154,10 +156,12 @@ async fn attempt(
         }
         Some(user) => {
             let mut sender = link.into_task();
-            match sender.send_request(request).await {
-                Ok(answer) => Ok((answer, None, Some((user, sender)))),
-                Err(e) => Err(Unanswered::Lost(e)),
-            }
+            let mut answer = pin!(sender.send_request(request));
+            let answer = std::future::poll_fn(|cx| match answer.as_mut().poll(cx) {
+                Poll::Pending if front.is_late(cx) => Poll::Ready(Err(Unanswered::Late)),
+                polled => polled.map_err(Unanswered::Lost),
+            });
+            answer.await.map(|answer| (answer, None, Some(user)))
         }
     };
     let failed = || {
@@ -165,11 +169,11 @@ async fn attempt(
         instance.errors.fetch_add(1, Relaxed);
     };
     match answer {
-        Ok((answer, link, tunnel)) => {
+        Ok((answer, link, user)) => {
             instance.requests.fetch_add(1, Relaxed);
             counters.answered(answer.status().as_u16(), arrived.elapsed());
             front.answering();
-            pass_on(front, flight, answer, link, tunnel.map(|(user, _)| user))
+            pass_on(front, flight, answer, link, user)
         }
         Err(Unanswered::Unsent(request)) => {
             counters.retries.fetch_add(1, Relaxed);

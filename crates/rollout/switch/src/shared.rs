@@ -386,6 +386,7 @@ impl Shared {
             fence: routes.table.fence,
             connections: self.connections(),
             unserved_total: self.unserved.load(Ordering::Relaxed),
+            stopping: self.closing.load(Ordering::Relaxed),
             predecessor_pid: predecessor.map(|last| last.pid),
             instances,
             digests: self.stats(),

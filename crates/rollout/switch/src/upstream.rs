@@ -34,11 +34,14 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Idle connections kept per worker and instance.
 const MAX_POOL: usize = 512;
 
+type Connection = http1::Connection<TokioIo<TcpStream>, RequestBody>;
+
 /// One connection to an instance.
 pub(crate) struct Link {
     sender: SendRequest<RequestBody>,
-    connection: http1::Connection<TokioIo<TcpStream>, RequestBody>,
-    ended: bool,
+    /// `None` once it has ended. It must be dropped then and not just left:
+    /// dropping is what tells a request waiting in it that it was not sent.
+    connection: Option<Connection>,
     idle_since: Instant,
 }
 
@@ -58,18 +61,20 @@ impl Link {
         let stream = tokio::time::timeout(CONNECT, TcpStream::connect(instance.address)).await??;
         stream.set_nodelay(true)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-        Ok(Box::new(Self { sender, connection, ended: false, idle_since: Instant::now() }))
+        Ok(Box::new(Self { sender, connection: Some(connection), idle_since: Instant::now() }))
     }
 
     /// Takes an idle connection of this worker.
     pub(crate) fn take(instance: &Instance, worker: usize, repeatable: bool) -> Option<Box<Self>> {
         loop {
-            let mut link = lock(&instance.idle[worker]).pop()?;
+            let link = lock(&instance.idle[worker]).pop()?;
             if !repeatable && link.idle_since.elapsed() > FRESH {
                 lock(&instance.idle[worker]).push(link);
                 return None;
             }
-            if link.still_good() {
+            // Whether the instance has closed it meanwhile shows when it is
+            // used: nothing is sent then and the request goes elsewhere.
+            if link.connection.is_some() && link.sender.is_ready() && link.idle_since.elapsed() < MAX_IDLE {
                 return Some(link);
             }
         }
@@ -78,7 +83,7 @@ impl Link {
     /// Puts the connection back when it can carry another request.
     pub(crate) fn give_back(mut self: Box<Self>, instance: &Instance, worker: usize) {
         self.drive(&mut Context::from_waker(Waker::noop()));
-        if self.ended || !self.sender.is_ready() {
+        if self.connection.is_none() || !self.sender.is_ready() {
             return;
         }
         self.idle_since = Instant::now();
@@ -91,14 +96,12 @@ impl Link {
     /// Whether an idle connection can be used, as far as is known here.
     pub(crate) fn still_good(&mut self) -> bool {
         self.drive(&mut Context::from_waker(Waker::noop()));
-        !self.ended && self.sender.is_ready() && self.idle_since.elapsed() < MAX_IDLE
+        self.connection.is_some() && self.sender.is_ready() && self.idle_since.elapsed() < MAX_IDLE
     }
 
     /// Moves bytes between the socket and the exchange.
     pub(crate) fn drive(&mut self, cx: &mut Context<'_>) {
-        if !self.ended && Pin::new(&mut self.connection).poll(cx).is_ready() {
-            self.ended = true;
-        }
+        drive(&mut self.connection, cx);
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -108,15 +111,12 @@ impl Link {
         is_late: impl Fn(&Context<'_>) -> bool,
     ) -> Result<Response<Incoming>, Unanswered> {
         let mut answer = pin!(self.sender.try_send_request(request));
-        let mut driven = Some((&mut self.connection, &mut self.ended));
+        let connection = &mut self.connection;
         std::future::poll_fn(|cx| {
-            if let Some((connection, ended)) = driven.as_mut()
-                && !**ended
-                && Pin::new(&mut **connection).poll(cx).is_ready()
-            {
-                **ended = true;
-            }
-            match answer.as_mut().poll(cx) {
+            drive(connection, cx);
+            // Only driving the connection brings the answer, and it was just
+            // driven: the answer need not wake anybody.
+            match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
                 Poll::Ready(Err(mut error)) => Poll::Ready(Err(match error.take_message() {
                     Some(request) => Unanswered::Unsent(Box::new(request)),
@@ -134,9 +134,19 @@ impl Link {
         let Self { sender, connection, .. } = self;
         tokio::spawn(async move {
             // Its end is seen by whoever uses the sender or the tunnel.
-            let _ = connection.with_upgrades().await;
+            if let Some(connection) = connection {
+                let _ = connection.with_upgrades().await;
+            }
         });
         sender
+    }
+}
+
+fn drive(connection: &mut Option<Connection>, cx: &mut Context<'_>) {
+    if let Some(open) = connection
+        && Pin::new(open).poll(cx).is_ready()
+    {
+        *connection = None;
     }
 }
 

@@ -174,8 +174,10 @@ async fn an_instance_that_never_answers_is_504() {
     switch.route(&[&a]).await;
     let (status, body) = switch.client().await.get("/never").await.unwrap();
     assert_eq!((status, body.as_str()), (504, "trial: the instance did not answer in time\n"));
+    let upgrade = "GET /never HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    assert!(exchange(&switch, upgrade, "\n\r\n").await.starts_with("HTTP/1.1 504 "));
     let digest = &switch.status().await.digests[0];
-    assert_eq!((digest.response_errors, digest.failures()), (1, 1));
+    assert_eq!((digest.response_errors, digest.failures()), (2, 2));
 }
 
 #[tokio::test]

@@ -116,6 +116,46 @@ async fn a_successor_that_dies_in_between_changes_nothing() {
     switch.route(&[&a]).await;
 }
 
+/// The successor dies while its predecessor still finishes a stream.
+#[tokio::test]
+async fn a_successor_that_dies_afterwards_can_be_started_again() {
+    let switch = Switch::start().await;
+    let a = Instance::start("a", 1).await;
+    switch.route(&[&a]).await;
+    let first = switch.status().await.pid;
+    let mut stream = switch.connect().await;
+    raw(&mut stream, "GET /events?600 HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    read_until(&mut stream, " 599\n").await;
+    switch.replace("2").await.unwrap();
+    let second = switch.status().await.pid;
+    kill(second, Signal::KILL);
+    until_gone(second).await;
+    switch.replace("2").await.unwrap();
+    assert!(alive(first));
+    assert_eq!(switch.client().await.get("/name").await.unwrap(), (200, "a".into()));
+    assert!(read_until(&mut stream, " 1\n\n\r\n0\r\n\r\n").await.ends_with("0\r\n\r\n"));
+    until_gone(first).await;
+}
+
+#[tokio::test]
+async fn one_that_is_ending_is_waited_for() {
+    let switch = Switch::start().await;
+    let a = Instance::start("a", 1).await;
+    switch.route(&[&a]).await;
+    let first = switch.status().await.pid;
+    let mut client = switch.client().await;
+    let slow = tokio::spawn(async move { client.get("/slow?800").await });
+    switch.until("begun", |s| s.in_flight("a") == 1).await;
+    switch.control.shutdown().await.unwrap();
+    switch.until("ending", |s| s.stopping).await;
+    // Refused, not left waiting for an answer that never comes.
+    assert!(tokio::net::TcpStream::connect(switch.listen).await.is_err());
+    switch.replace("1").await.unwrap();
+    assert_ne!(switch.status().await.pid, first);
+    assert_eq!(slow.await.unwrap().unwrap().0, 200);
+    assert_eq!(switch.client().await.get("/name").await.unwrap().0, 200);
+}
+
 #[tokio::test]
 async fn after_kill_9_it_starts_again_with_its_table() {
     let switch = Switch::start().await;

@@ -80,6 +80,34 @@ async fn an_instance_that_dies_costs_no_idempotent_request() {
     }
 }
 
+/// An instance that closes each connection after one answer without saying so:
+/// what was not sent, or can be repeated, is.
+#[tokio::test]
+async fn connections_closed_without_notice_cost_nothing() {
+    let switch = Switch::with(|settings| settings.probe_sec = 3600.0).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut entry = Instance::start("a", 1).await.entry();
+    entry.address = listener.local_addr().unwrap();
+    let rude = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                if !read_until(&mut stream, "\r\n\r\n").await.is_empty() {
+                    raw(&mut stream, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+                }
+            });
+        }
+    });
+    switch.control.apply(&Table { health: None, ..switch.table(vec![entry]) }).await.unwrap();
+    let mut client = switch.client().await;
+    for _ in 0..200 {
+        let answer = tokio::time::timeout(Duration::from_secs(20), client.get("/")).await.unwrap();
+        assert_eq!(answer, Ok((200, "ok".into())));
+    }
+    assert_eq!(switch.status().await.digests[0].failures(), 0);
+    rude.abort();
+}
+
 #[tokio::test]
 async fn an_instance_that_comes_back_is_used_again() {
     let switch = Switch::start().await;
