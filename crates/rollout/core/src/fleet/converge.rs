@@ -18,6 +18,8 @@ use crate::{Cause, Desired, Share, Traffic};
 /// - traffic moves to a candidate that receives none yet only when all of it
 ///   is ready;
 /// - a ready instance is drained before it is removed;
+/// - when too few of a candidate are left that has taken over, the trusted
+///   release helps out with what is still there of it;
 /// - failing instances of the candidate that this rollout created are left for
 ///   the machine to see; other failing ones are replaced, except those that run
 ///   and fail their probe, which may recover;
@@ -40,7 +42,6 @@ pub fn converge(desired: &Desired, instances: &[Instance]) -> Vec<InstanceOp> {
     }
 
     let routes = next_routes(desired, &sorted, &kept);
-    create_missing(desired, &sorted, &kept, &routes, &missing, &mut ops);
     let routed: BTreeSet<&str> = sorted.iter().filter(|i| i.routed).map(|i| i.id.as_str()).collect();
     let next: BTreeSet<&str> = routes.iter().map(|i| i.id.as_str()).collect();
     if routed != next {
@@ -51,11 +52,11 @@ pub fn converge(desired: &Desired, instances: &[Instance]) -> Vec<InstanceOp> {
                 .collect(),
         ));
     }
-
     let unwanted = sorted.iter().filter(|i| !kept.contains(i.id.as_str()) && !next.contains(i.id.as_str()));
     for instance in unwanted.clone().filter(|i| i.state == InstanceState::Ready) {
         ops.push(InstanceOp::Drain { id: instance.id.clone() });
     }
+    create_missing(desired, &sorted, &kept, &routes, &missing, &mut ops);
     for instance in unwanted {
         if !matches!(instance.state, InstanceState::Ready | InstanceState::Draining) {
             ops.push(InstanceOp::Remove { id: instance.id.clone() });
@@ -144,6 +145,13 @@ fn next_routes<'a>(desired: &Desired, sorted: &[&'a Instance], kept: &BTreeSet<&
         others.sort_by_key(|i| (!kept.contains(i.id.as_str()), i.generation, &i.id));
         others.truncate(enough - routes.len());
         routes.extend(others);
+    }
+    if routes.len() < desired.floor() as usize {
+        let trusted =
+            |i: &Instance| desired.stable.as_ref().is_some_and(|s| s.release.digest() == i.release.digest());
+        let spare = ready().filter(|i| kept.contains(i.id.as_str()) && trusted(i));
+        let spare: Vec<_> = spare.filter(|i| !routes.iter().any(|r| r.id == i.id)).collect();
+        routes.extend(spare.into_iter().take(desired.floor() as usize - routes.len()));
     }
     routes
 }

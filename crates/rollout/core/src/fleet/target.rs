@@ -140,21 +140,33 @@ impl<O: FleetOps> FleetTarget<O> {
     async fn turn(&self, desired: &Desired, fence: Fence) -> Result<(Vec<InstanceOp>, Applied), TargetError> {
         let ops = (self.converge)(desired, &self.ops.list().await?);
         let mut done = Vec::with_capacity(ops.len());
+        let mut first_error = None;
         for op in ops {
             let record = self.ops.load().await?;
             if record.fence > fence || record.generation() > desired.generation {
                 return Ok((done, Applied::Fenced { seen: record.fence }));
             }
             tracing::debug!(%op, generation = desired.generation, "fleet operation");
-            match &op {
-                InstanceOp::Create { release, name } => self.ops.create(release, name, desired).await?,
-                InstanceOp::Route(entries) => self.ops.route(entries).await?,
-                InstanceOp::Drain { id } => self.ops.drain(id, desired.drain_sec).await?,
-                InstanceOp::Remove { id } => self.ops.remove(id).await?,
+            let result = match &op {
+                InstanceOp::Create { release, name } => self.ops.create(release, name, desired).await,
+                // What follows assumes that requests go where they should.
+                InstanceOp::Route(entries) => Ok(self.ops.route(entries).await?),
+                InstanceOp::Drain { id } => self.ops.drain(id, desired.drain_sec).await,
+                InstanceOp::Remove { id } => self.ops.remove(id).await,
+            };
+            match result {
+                Ok(()) => done.push(op),
+                // One instance that cannot be created or removed does not keep
+                // the others from their turn.
+                Err(error) => {
+                    first_error.get_or_insert(error);
+                }
             }
-            done.push(op);
         }
-        Ok((done, Applied::Accepted))
+        match first_error {
+            Some(error) => Err(error),
+            None => Ok((done, Applied::Accepted)),
+        }
     }
 }
 

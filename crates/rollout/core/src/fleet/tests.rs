@@ -112,7 +112,7 @@ fn going_back_replaces_within_the_surge() {
     all[2] = instance("production-010101010101-7-0", 1, "new", Ready, false);
     assert_eq!(
         words(&converge(&desired, &all)),
-        ["create production-010101010101-7-1", "send requests to production-010101010101-7-0, c", "drain d"]
+        ["send requests to production-010101010101-7-0, c", "drain d", "create production-010101010101-7-1"]
     );
 }
 
@@ -125,4 +125,94 @@ fn a_candidate_that_keeps_dying_is_not_started_for_ever() {
     };
     assert_eq!(converge(&desired, &[exited("a"), exited("b")]).len(), 1);
     assert_eq!(converge(&desired, &[exited("a"), exited("b"), exited("c")]).len(), 0);
+}
+
+#[test]
+fn what_is_kept_of_the_old_helps_out_when_the_candidate_breaks_down() {
+    let desired = desired(Some((1, 2)), Some((2, 2)), Traffic::Candidate);
+    let gone = || InstanceState::Exited { message: "signal 9".into(), last_lines: vec![] };
+    let all = [
+        instance("a", 1, "old", Ready, false),
+        instance("b", 1, "old", Ready, false),
+        instance("c", 2, "new", gone(), true),
+        instance("d", 2, "new", gone(), true),
+    ];
+    assert_eq!(words(&converge(&desired, &all))[0], "send requests to a");
+}
+
+#[test]
+fn nothing_desired_leaves_nothing() {
+    let desired = desired(None, None, Traffic::Stable);
+    let all = [instance("a", 1, "old", Ready, true), instance("b", 1, "old", Starting, false)];
+    assert_eq!(words(&converge(&desired, &all)), ["send requests to nobody", "drain a", "remove b"]);
+}
+
+/// Whatever lies around, in whatever state, and whatever is desired.
+#[test]
+fn bounds_hold_for_any_fleet() {
+    let mut rng = fastrand::Rng::with_seed(1);
+    for round in 0..20_000 {
+        let share = |rng: &mut fastrand::Rng, n| (rng.u8(..4) > 0).then(|| (n, rng.u32(1..=3)));
+        let traffic = [Traffic::Stable, Traffic::Candidate, Traffic::Shared][rng.usize(..3)];
+        let mut desired = desired(share(&mut rng, 1), share(&mut rng, 2), traffic);
+        desired.replicas = rng.u32(1..=3);
+        desired.max_unavailable = rng.u32(1..=2);
+        let states = [
+            Starting,
+            Ready,
+            Ready,
+            Draining,
+            Drained,
+            failing(Cause::ProbeFailed),
+            failing(Cause::CrashLoop),
+            InstanceState::Exited { message: String::new(), last_lines: vec![] },
+        ];
+        let mut all: Vec<Instance> = (0..rng.u32(..8))
+            .map(|i| {
+                let state = states[rng.usize(..states.len())].clone();
+                let routed = matches!(state, Ready | InstanceState::Failing(_)) && rng.bool();
+                let rollout = if rng.bool() { "new" } else { "old" };
+                instance(&format!("i{i}"), rng.u8(1..=3), rollout, state, routed)
+            })
+            .collect();
+        let ready_routed = |all: &[Instance]| all.iter().filter(|i| i.routed && i.state == Ready).count();
+        let before = ready_routed(&all);
+        let promised = before.min(desired.serving().min(desired.replicas).max(1) as usize);
+        let ops = converge(&desired, &all);
+        let (mut created, mut routes) = (0, 0);
+        for op in &ops {
+            let of = |id: &str| all.iter().find(|i| i.id == id).unwrap().clone();
+            match op {
+                InstanceOp::Create { name, .. } => {
+                    assert!(all.iter().all(|i| i.id != *name), "round {round}: {name} is taken");
+                    created += 1;
+                }
+                InstanceOp::Route(entries) => {
+                    routes += 1;
+                    assert!(entries.iter().all(|e| of(&e.id).state == Ready), "round {round}");
+                    for i in &mut all {
+                        i.routed = entries.iter().any(|e| e.id == i.id);
+                    }
+                }
+                InstanceOp::Drain { id } => {
+                    assert!(
+                        of(id).state == Ready && !of(id).routed,
+                        "round {round}: {id} still has requests"
+                    );
+                }
+                InstanceOp::Remove { id } => {
+                    assert!(!matches!(of(id).state, Ready | Draining) && !of(id).routed, "round {round}");
+                }
+            }
+        }
+        assert!(routes <= 1 && created <= 6, "round {round}");
+        if desired.shares().next().is_some() {
+            assert!(ready_routed(&all) >= promised, "round {round}: {ops:?}");
+        }
+        // Strangers are never given requests that they did not have.
+        assert!(
+            all.iter().filter(|i| i.routed).all(|i| i.release != release(3) || before > 0),
+            "round {round}"
+        );
+    }
 }

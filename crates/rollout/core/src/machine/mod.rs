@@ -13,6 +13,9 @@ mod desires;
 mod state;
 mod step;
 
+#[cfg(test)]
+mod tests;
+
 use jiff::Timestamp;
 use plimsoll_model::Event;
 use serde::{Deserialize, Serialize};

@@ -246,10 +246,12 @@ fn too_late(next: &State, plan: &Plan, inputs: &Inputs, candidate: Option<Fleet>
     if let Some(probe) = candidate.iter().flat_map(|f| &f.failing).next() {
         return Stop::from_failing(probe);
     }
-    if let (None, Some(trouble)) = (&candidate, &inputs.trouble) {
+    let size = candidate_size(plan, next.phase);
+    // Blame what could not be asked or told only where that explains it.
+    let missing = candidate.as_ref().is_none_or(|f| f.ready + f.starting < size);
+    if let Some(trouble) = inputs.trouble.as_ref().filter(|_| missing) {
         return Stop::new(codes::TARGET, format!("{} (tried for {limit} s)", trouble.message));
     }
-    let size = candidate_size(plan, next.phase);
     let reason = match (next.phase, candidate) {
         (Phase::Locked, _) => format!("the migrations did not end within {limit} s"),
         (phase, None) => format!("the target reported nothing about {phase} within {limit} s"),

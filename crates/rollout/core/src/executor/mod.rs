@@ -5,6 +5,9 @@
 //! not done is done again by the next process, and what was done and not
 //! written is seen.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 

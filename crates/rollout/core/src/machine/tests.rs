@@ -1,0 +1,433 @@
+//! The transitions one by one, and any inputs in any order.
+#![allow(clippy::unwrap_used)]
+
+use jiff::{SignedDuration, Timestamp};
+use plimsoll_model::event::{RolloutKind, RolloutOutcome};
+use plimsoll_model::{Digest, Release, RepositoryType, Strategy};
+
+use super::{
+    Command, End, Inputs, Judged, LockStatus, Migrations, Phase, State, Step, Trouble, Verdict, desired_for,
+    step,
+};
+use crate::{Cause, Deadlines, Desired, Failing, Fence, Fleet, Observed, Plan, PlanRecord, Traffic, codes};
+
+fn release(n: u8) -> Release {
+    let sha = format!("{n:02x}").repeat(20);
+    Release::new(format!("r.example/a:{sha}@{}", Digest::from_sha256([n; 32])).parse().unwrap())
+}
+
+fn record(strategy: Strategy, from: Option<u8>, replicas: u32) -> PlanRecord {
+    PlanRecord {
+        rollout: "r".into(),
+        environment: "production".into(),
+        kind: RolloutKind::Deploy,
+        from: from.map(release),
+        from_replicas: None,
+        to: release(9),
+        repository_type: RepositoryType::Canonical,
+        strategy,
+        replicas,
+        max_unavailable: 1,
+        deadlines: Deadlines {
+            rollout_sec: 100,
+            bake_sec: 20,
+            keep_sec: 40,
+            drain_sec: 5,
+            probe_grace_sec: 10,
+        },
+        actor: "a".into(),
+        created: Timestamp::UNIX_EPOCH,
+        decision_entry: 1,
+    }
+}
+
+/// A world that does at once what is desired of it.
+struct Obedient {
+    plan: Plan,
+    state: State,
+    inputs: Inputs,
+    now: Timestamp,
+    desired: Vec<Desired>,
+}
+
+impl Obedient {
+    fn new(record: PlanRecord) -> Self {
+        let inputs = Inputs { lock: LockStatus::Held { fence: Fence(3) }, ..Inputs::default() };
+        let (plan, state) = (Plan::simulated(record), State::new());
+        Self { plan, state, inputs, now: Timestamp::UNIX_EPOCH, desired: Vec::new() }
+    }
+
+    fn step(&mut self, seconds: i64) -> Step {
+        self.now += SignedDuration::from_secs(seconds);
+        let step = step(&self.plan, &self.state, &self.inputs, self.now);
+        self.state = step.state.clone();
+        for command in &step.commands {
+            match command {
+                Command::Desire(desired) => {
+                    if self.desired.last() != Some(desired) {
+                        self.desired.push(Desired::clone(desired));
+                    }
+                    self.inputs.observed = Some(obeyed(desired, self.now));
+                }
+                Command::Judge { complete, .. } => {
+                    self.inputs.judged = Some(Judged { verdict: Verdict::NoEvidence, complete: *complete });
+                }
+                _ => {}
+            }
+        }
+        step
+    }
+
+    fn until(&mut self, phase: Phase) {
+        for _ in 0..200 {
+            if self.state.phase == phase {
+                return;
+            }
+            self.step(1);
+        }
+        panic!("never {phase}: {:?}", self.state);
+    }
+
+    fn fleet(&mut self, n: u8) -> &mut Fleet {
+        self.inputs.observed.as_mut().unwrap().fleets.entry(release(n).digest()).or_default()
+    }
+}
+
+fn obeyed(desired: &Desired, at: Timestamp) -> Observed {
+    let fleets = desired.shares().map(|share| {
+        let digest = share.release.digest();
+        let serving = if desired.serves(&digest) { share.replicas } else { 0 };
+        (digest, Fleet { ready: share.replicas, serving, ..Fleet::default() })
+    });
+    Observed {
+        at,
+        generation_seen: desired.generation,
+        fleets: fleets.collect(),
+        traffic: Some(desired.traffic),
+    }
+}
+
+/// `stable/candidate/traffic` of everything that was desired.
+fn sizes(desired: &[Desired]) -> Vec<(u32, u32, Traffic)> {
+    let of = |share: &Option<crate::Share>| share.as_ref().map_or(0, |s| s.replicas);
+    desired.iter().map(|d| (of(&d.stable), of(&d.candidate), d.traffic)).collect()
+}
+
+fn failing(cause: Cause) -> Failing {
+    let last_lines = vec!["no such table".into()];
+    Failing { instance: "i".into(), cause, message: "exit status 1".into(), last_lines }
+}
+
+#[test]
+fn rolling_replaces_one_after_the_other() {
+    let mut world = Obedient::new(record(Strategy::Rolling, Some(1), 3));
+    world.until(Phase::Committed);
+    use Traffic::{Candidate, Shared, Stable};
+    let waves = [
+        (3, 1, Stable),
+        (2, 1, Shared),
+        (1, 2, Shared),
+        (0, 3, Candidate),
+        (0, 3, Candidate),
+        (3, 0, Stable),
+    ];
+    assert_eq!(sizes(&world.desired), waves);
+    let generations: Vec<u64> = world.desired.iter().map(|d| d.generation).collect();
+    assert_eq!(generations, [30_001, 30_002, 30_003, 30_004, 30_005, 30_006]);
+    let end = world.step(1);
+    assert_eq!(end.end, Some(End::Committed));
+    assert_eq!(end.commands.last(), Some(&Command::Release));
+    assert_eq!(world.state.outcome(&world.plan), Some(RolloutOutcome::Succeeded));
+}
+
+#[test]
+fn blue_green_keeps_the_old_until_the_keep_time_is_over() {
+    let mut world = Obedient::new(record(Strategy::BlueGreen, Some(1), 3));
+    world.until(Phase::Baking);
+    let since = world.now;
+    world.until(Phase::Settling);
+    assert!(world.now.duration_since(since).as_secs() >= 40);
+    world.until(Phase::Committed);
+    use Traffic::{Candidate, Stable};
+    let expected = [(3, 3, Stable), (3, 3, Candidate), (3, 3, Candidate), (3, 0, Stable)];
+    assert_eq!(sizes(&world.desired), expected);
+    assert_eq!(world.desired[3].stable.as_ref().unwrap().release, release(9));
+}
+
+#[test]
+fn a_first_deployment_has_no_stable() {
+    let mut world = Obedient::new(record(Strategy::Rolling, None, 2));
+    world.until(Phase::Committed);
+    use Traffic::{Candidate, Stable};
+    assert_eq!(sizes(&world.desired), [(0, 2, Stable), (0, 2, Candidate), (0, 2, Candidate), (2, 0, Stable)]);
+}
+
+#[test]
+fn the_same_release_again_repairs_and_scales() {
+    let mut world =
+        Obedient::new(PlanRecord { from_replicas: Some(1), ..record(Strategy::Rolling, Some(9), 3) });
+    world.until(Phase::Committed);
+    assert!(sizes(&world.desired)[..3].iter().all(|d| *d == (0, 3, Traffic::Candidate)));
+}
+
+#[test]
+fn replicas_may_change_between_releases() {
+    for (old, new) in [(1, 4), (4, 1), (5, 2)] {
+        let plan = PlanRecord { from_replicas: Some(old), ..record(Strategy::Rolling, Some(1), new) };
+        let mut world = Obedient::new(plan);
+        world.until(Phase::Committed);
+        for (stable, candidate, _) in sizes(&world.desired) {
+            assert!(stable + candidate >= old.min(new), "{old} -> {new}: {stable} + {candidate}");
+        }
+    }
+}
+
+#[test]
+fn each_cause_stops_with_its_code_and_the_first_is_kept() {
+    for cause in [
+        Cause::ImageUnavailable,
+        Cause::CannotStart,
+        Cause::ExitedAtOnce,
+        Cause::CrashLoop,
+        Cause::CannotBeScheduled,
+    ] {
+        let mut world = Obedient::new(record(Strategy::Rolling, Some(1), 2));
+        world.until(Phase::Shifting(1));
+        world.fleet(9).failing.push(failing(cause));
+        world.step(1);
+        assert_eq!(world.state.phase, Phase::Reverting);
+        world.inputs.interrupt = true;
+        world.until(Phase::Reverted);
+        let stop = world.state.stop.clone().unwrap();
+        assert_eq!((stop.code.as_str(), stop.last_lines.len()), (cause.code(), 1));
+        assert_eq!(world.desired.last().map(|d| d.traffic), Some(Traffic::Stable));
+        assert_eq!(world.state.outcome(&world.plan), Some(RolloutOutcome::Failed));
+    }
+}
+
+#[test]
+fn a_probe_may_fail_for_its_grace_only() {
+    let mut world = Obedient::new(record(Strategy::BlueGreen, Some(1), 2));
+    world.until(Phase::Expanding);
+    let fail = |world: &mut Obedient| {
+        let fleet = world.fleet(9);
+        *fleet = Fleet { ready: 1, failing: vec![failing(Cause::ProbeFailed)], ..Fleet::default() };
+    };
+    for _ in 0..9 {
+        fail(&mut world);
+        world.step(1);
+        assert_eq!(world.state.phase, Phase::Expanding);
+    }
+    // A probe that answers in between begins the grace anew.
+    *world.fleet(9) = Fleet { ready: 1, starting: 1, ..Fleet::default() };
+    world.step(1);
+    for _ in 0..9 {
+        fail(&mut world);
+        world.step(1);
+    }
+    assert_eq!(world.state.phase, Phase::Expanding);
+    for _ in 0..2 {
+        fail(&mut world);
+        world.step(1);
+    }
+    assert_eq!(world.state.stop.as_ref().unwrap().code, "DEP-105");
+}
+
+#[test]
+fn stale_and_lost_observations_change_nothing() {
+    let mut world = Obedient::new(record(Strategy::BlueGreen, Some(1), 2));
+    world.until(Phase::Expanding);
+    let generation = world.state.generation;
+    world.inputs.observed.as_mut().unwrap().generation_seen = generation - 1;
+    let phase = step(&world.plan, &world.state, &world.inputs, world.now).state.phase;
+    assert_eq!(phase, Phase::Expanding);
+    world.inputs.observed = None;
+    assert!(!step(&world.plan, &world.state, &world.inputs, world.now).state.decided_otherwise(&world.state));
+}
+
+#[test]
+fn a_lost_lock_ends_it_without_a_command() {
+    let mut world = Obedient::new(record(Strategy::Rolling, Some(1), 2));
+    world.until(Phase::Shifting(1));
+    let other = LockStatus::HeldByOther { holder: "h".into(), since: world.now };
+    for lock in [LockStatus::Lost, LockStatus::NotHeld, other, LockStatus::Held { fence: Fence(4) }] {
+        let inputs = Inputs { lock, interrupt: true, ..world.inputs.clone() };
+        let step = step(&world.plan, &world.state, &inputs, world.now);
+        assert!(matches!(&step.end, Some(End::LockLost(stop)) if stop.code == codes::LOCK_LOST));
+        assert_eq!(step.commands, []);
+        assert_eq!(step.state.phase, Phase::Shifting(1));
+        // It is not written down as the rollout's cause: the new owner goes on.
+        assert_eq!(step.state.stop, None);
+    }
+}
+
+#[test]
+fn a_new_owner_desires_the_same_under_a_newer_generation() {
+    let mut world = Obedient::new(record(Strategy::Rolling, Some(1), 2));
+    world.until(Phase::Shifting(2));
+    let text = serde_json::to_string(&world.state).unwrap();
+    let before = desired_for(&world.plan, &world.state).unwrap();
+    world.state = serde_json::from_str::<State>(&text).unwrap().resumed();
+    world.inputs.lock = LockStatus::Held { fence: Fence(8) };
+    world.inputs.observed = None;
+    world.step(1);
+    let after = desired_for(&world.plan, &world.state).unwrap();
+    assert_eq!(after.generation, 80_001);
+    assert_eq!(Desired { generation: before.generation, ..after }, before);
+}
+
+#[test]
+fn migrations_come_first_and_their_failure_stops() {
+    let mut world = Obedient::new(record(Strategy::Rolling, Some(1), 2));
+    world.inputs.migrations = Migrations::Pending;
+    world.until(Phase::Locked);
+    let step = world.step(1);
+    assert!(step.commands.contains(&Command::Migrate) && world.desired.is_empty());
+    world.inputs.migrations = Migrations::Failed("no such table".into());
+    world.until(Phase::Reverted);
+    assert_eq!(world.state.stop.as_ref().unwrap().code, codes::MIGRATION);
+    assert!(!world.state.took_traffic);
+}
+
+#[test]
+fn a_regression_rolls_back_and_says_so() {
+    let mut world = Obedient::new(record(Strategy::BlueGreen, Some(1), 2));
+    world.until(Phase::Baking);
+    world.inputs.judged = Some(Judged { verdict: Verdict::Regressed("worse".into()), complete: false });
+    world.step(1);
+    assert_eq!(world.state.phase, Phase::Reverting);
+    world.until(Phase::Reverted);
+    assert_eq!(world.state.outcome(&world.plan), Some(RolloutOutcome::RolledBack));
+}
+
+#[test]
+fn no_data_is_neither_a_pass_nor_a_failure() {
+    let mut world = Obedient::new(record(Strategy::Rolling, Some(1), 1));
+    world.until(Phase::Baking);
+    for _ in 0..30 {
+        world.inputs.judged =
+            Some(Judged { verdict: Verdict::InsufficientData("12 requests".into()), complete: true });
+        world.step(1);
+        if world.state.phase == Phase::Settling {
+            assert!(matches!(world.state.verdict, Some(Verdict::InsufficientData(_))));
+            return;
+        }
+    }
+    panic!("never settled");
+}
+
+#[test]
+fn what_cannot_be_told_is_named_when_the_deadline_is_over() {
+    let mut world = Obedient::new(record(Strategy::Rolling, Some(1), 2));
+    world.until(Phase::Expanding);
+    world.inputs.trouble = Some(Trouble { message: "the engine does not answer".into(), transient: true });
+    for _ in 0..200 {
+        world.inputs.observed = None;
+        world.step(1);
+    }
+    assert_eq!(world.state.phase, Phase::Reverting);
+    let stop = world.state.stop.clone().unwrap();
+    assert_eq!(stop.code, codes::TARGET);
+    assert!(stop.reason.starts_with("the engine does not answer"), "{}", stop.reason);
+    // Nobody can see whether going back worked, and nothing lasts for ever.
+    for _ in 0..110 {
+        world.inputs.observed = None;
+        world.step(1);
+    }
+    assert_eq!(world.state.phase, Phase::Reverted);
+    assert!(world.state.incomplete.is_some());
+}
+
+#[test]
+fn a_clock_that_jumps_neither_exhausts_nor_prolongs_much() {
+    let mut world = Obedient::new(record(Strategy::BlueGreen, Some(1), 2));
+    world.until(Phase::Expanding);
+    *world.fleet(9) = Fleet { starting: 2, ..Fleet::default() };
+    let observed = world.inputs.observed.clone();
+    for jump in [86_400, -86_400] {
+        world.inputs.observed.clone_from(&observed);
+        world.step(jump);
+        assert_eq!(world.state.phase, Phase::Expanding);
+    }
+    assert_eq!(world.state.clocks.rollout_ms / 1000, 60 + 1);
+}
+
+/// Whatever is fed in whatever order: it ends, keeps the first cause, never
+/// leaves an end, commands nothing without the lock and commits only on what a
+/// fresh observation shows.
+#[test]
+fn any_inputs_in_any_order() {
+    for seed in 0..4_000 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let from = [None, Some(1), Some(9)][rng.usize(..3)];
+        let strategy = if rng.bool() { Strategy::Rolling } else { Strategy::BlueGreen };
+        let plan = Plan::simulated(record(strategy, from, rng.u32(1..=3)));
+        let (mut state, mut now) = (State::new(), Timestamp::UNIX_EPOCH);
+        let mut cause = None;
+        let mut ended = false;
+        for _ in 0..3_000 {
+            let inputs = drawn(&mut rng, &plan, &state, now);
+            let next = step(&plan, &state, &inputs, now);
+            let held =
+                matches!(&inputs.lock, LockStatus::Held { fence } if state.fence.is_none_or(|f| f == *fence));
+            if !held && !state.phase.is_terminal() {
+                assert!(next.commands.iter().all(|c| *c == Command::Hold), "seed {seed}");
+                assert!(!next.state.decided_otherwise(&state), "seed {seed}");
+            }
+            assert!(next.state.generation >= state.generation, "seed {seed}");
+            if cause.is_some() {
+                assert_eq!(next.state.stop, cause, "seed {seed}");
+            }
+            if next.state.phase == Phase::Committed && !state.phase.is_terminal() {
+                let observed = inputs.observed.as_ref().unwrap();
+                assert_eq!(observed.generation_seen, state.generation, "seed {seed}");
+                assert!(observed.fleet(&plan.to.digest()).serving >= plan.replicas, "seed {seed}");
+            }
+            if state.phase.is_terminal() {
+                assert_eq!((next.state.phase, next.end.is_some()), (state.phase, true), "seed {seed}");
+                ended = true;
+                break;
+            }
+            cause.clone_from(&next.state.stop);
+            let resumed = rng.u8(..100) == 0;
+            state = if resumed { next.state.resumed() } else { next.state };
+            now += SignedDuration::from_millis(rng.i64(0..5_000));
+        }
+        assert!(ended || state.phase == Phase::Prepared, "seed {seed}: {state:?}");
+    }
+}
+
+fn drawn(rng: &mut fastrand::Rng, plan: &Plan, state: &State, at: Timestamp) -> Inputs {
+    let fence = state.fence.unwrap_or(Fence(rng.u64(1..5)));
+    let observed = desired_for(plan, state).filter(|_| rng.u8(..4) > 0).map(|desired| {
+        let mut seen = obeyed(&desired, at);
+        seen.generation_seen -= u64::from(rng.u8(..4) == 0);
+        for fleet in seen.fleets.values_mut() {
+            fleet.ready = fleet.ready.saturating_sub(u32::from(rng.u8(..3) == 0));
+            fleet.serving = fleet.serving.min(fleet.ready);
+            if rng.u8(..200) == 0 {
+                let cause = if rng.bool() { Cause::CrashLoop } else { Cause::ProbeFailed };
+                fleet.failing.push(failing(cause));
+            }
+        }
+        seen
+    });
+    let verdicts =
+        [Verdict::NoEvidence, Verdict::Regressed("w".into()), Verdict::InsufficientData("i".into())];
+    Inputs {
+        observed,
+        trouble: (rng.u8(..10) == 0).then(|| Trouble { message: "t".into(), transient: rng.u8(..50) > 0 }),
+        lock: match rng.u8(..40) {
+            0 => LockStatus::NotHeld,
+            1 => LockStatus::Lost,
+            2 => LockStatus::Unknown("u".into()),
+            _ => LockStatus::Held { fence },
+        },
+        migrations: [Migrations::None, Migrations::Pending, Migrations::Done][rng.usize(..3)].clone(),
+        judged: Some(Judged {
+            verdict: verdicts[if rng.u8(..50) == 0 { 1 } else { rng.usize(..2) * 2 }].clone(),
+            complete: rng.bool(),
+        }),
+        interrupt: rng.u8(..200) == 0,
+    }
+}
