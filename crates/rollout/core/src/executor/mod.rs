@@ -187,7 +187,8 @@ impl Run<'_> {
                     self.guarded(run, None).await?;
                     let status = self.ports.migrator.status();
                     let status = self.guarded(status, Some(LONGEST_CALL)).await?;
-                    self.done(command, format!("{:?}", status.unwrap_or_default()), changed).await?;
+                    let outcome = status.map_or("not known".into(), |status| status.to_string());
+                    self.done(command, outcome, changed).await?;
                 }
                 Command::Judge { window_sec, complete } => {
                     let judge = self.ports.judge.judge(self.plan, *window_sec, *complete);
@@ -241,7 +242,7 @@ impl Run<'_> {
     }
 
     /// Waits for a call, renewing the lease meanwhile; `None` when it took too
-    /// long and was given up.
+    /// long, or has no limit and a person interrupts, and was given up.
     async fn guarded<T>(&self, call: BoxFuture<'_, T>, limit: Option<Duration>) -> Result<Option<T>, Lost> {
         let mut left = limit;
         let mut call = call;
@@ -252,11 +253,15 @@ impl Run<'_> {
                 Either::Left((answer, _)) => return Ok(Some(answer)),
                 Either::Right(((), pending)) => call = pending,
             }
-            if let Some(left) = &mut left {
-                *left = left.saturating_sub(wait);
-                if left.is_zero() {
-                    return Ok(None);
+            let over = match &mut left {
+                Some(left) => {
+                    *left = left.saturating_sub(wait);
+                    left.is_zero()
                 }
+                None => self.ports.interrupt.load(Ordering::SeqCst),
+            };
+            if over {
+                return Ok(None);
             }
             if let Some(own) = self.state.fence {
                 match self.ports.lease.hold().await {

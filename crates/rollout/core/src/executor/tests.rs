@@ -1,6 +1,6 @@
 //! What the executor does around the machine: records before it acts, and
 //! stops when it cannot. The simulation in testkit covers the rest.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::result_large_err)]
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

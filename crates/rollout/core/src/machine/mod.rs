@@ -114,6 +114,17 @@ pub enum Migrations {
     Failed(String),
 }
 
+impl std::fmt::Display for Migrations {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::None => f.write_str("there are none"),
+            Self::Pending => f.write_str("some are pending"),
+            Self::Done => f.write_str("all ran"),
+            Self::Failed(why) => write!(f, "one failed: {why}"),
+        }
+    }
+}
+
 /// What watching the candidate says (DEP-6).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -9,9 +9,6 @@ use crate::{Cause, Fleet, Observed, Plan, codes};
 
 /// Looks once and says what is to be done. Pure: the same arguments give the
 /// same answer. At most one transition per step.
-///
-/// # Panics
-/// Never.
 pub fn step(plan: &Plan, state: &State, inputs: &Inputs, now: Timestamp) -> Step {
     let mut next = state.clone();
     next.tick(now);
