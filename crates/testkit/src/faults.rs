@@ -18,7 +18,7 @@ use std::task::{Context, Poll};
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
@@ -306,9 +306,14 @@ impl Service {
                 let (mut parts, body) = response.into_parts();
                 let bytes = body.collect().await.map_err(|_| Broken)?.to_bytes();
                 parts.headers.insert(CONTENT_LENGTH, bytes.len().into());
-                let parts_of_body =
-                    [Ok(bytes.slice(..length.min(bytes.len()))), Err(io::Error::other(Broken))];
-                Ok(Response::from_parts(parts, Body::from_stream(stream::iter(parts_of_body))))
+                let some = bytes.slice(..length.min(bytes.len()));
+                let end = async {
+                    // What was written so far is sent when the body pauses.
+                    tokio::task::yield_now().await;
+                    Err(io::Error::other(Broken))
+                };
+                let body = stream::iter([Ok(some)]).chain(stream::once(end));
+                Ok(Response::from_parts(parts, Body::from_stream(body)))
             }
             Fault::Manifest { media_type, bytes } => {
                 let mut response = Response::new(Body::empty());
