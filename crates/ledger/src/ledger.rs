@@ -170,7 +170,7 @@ impl Ledger {
     /// `LED-005` when nothing was recorded, `LED-006` when that cannot be told;
     /// `LED-007`, `LED-009`, `LED-014`, `LED-019`.
     pub fn append(&self, actor: &str, event: &Event) -> Result<Receipt, Error> {
-        self.record(actor, &[event], None).map(|receipts| receipts[0])
+        self.record(actor, &[event], None, None).map(|receipts| receipts[0])
     }
 
     /// Records one event once: again with the same `idempotency` it answers the
@@ -182,12 +182,29 @@ impl Ledger {
         if let Some(receipt) = self.recorded_as(idempotency, event)? {
             return Ok(receipt);
         }
-        match self.record(actor, &[event], Some(idempotency)) {
+        match self.record(actor, &[event], Some(idempotency), None) {
             Ok(receipts) => Ok(receipts[0]),
             // Another process may have used the key in between.
             Err(error @ Error::Write { .. }) => self.recorded_as(idempotency, event)?.ok_or(error),
             Err(error) => Err(error),
         }
+    }
+
+    /// Records one event unless the environment's lock has a newer owner than
+    /// `fence`, which is looked at in the transaction that writes: a process
+    /// that was paused and has lost its lock can add nothing.
+    ///
+    /// # Errors
+    /// `LED-030` when there is a newer owner, nothing recorded; as
+    /// [`Ledger::append`] otherwise.
+    pub fn append_fenced(
+        &self,
+        actor: &str,
+        event: &Event,
+        environment: &str,
+        fence: u64,
+    ) -> Result<Receipt, Error> {
+        self.record(actor, &[event], None, Some((environment, fence))).map(|receipts| receipts[0])
     }
 
     /// Records several events, all or none, in order.
@@ -198,7 +215,7 @@ impl Ledger {
         if events.is_empty() {
             return Ok(Vec::new());
         }
-        self.record(actor, &events.iter().collect::<Vec<_>>(), None)
+        self.record(actor, &events.iter().collect::<Vec<_>>(), None, None)
     }
 
     fn recorded_as(&self, idempotency: &str, event: &Event) -> Result<Option<Receipt>, Error> {
@@ -218,6 +235,7 @@ impl Ledger {
         actor: &str,
         events: &[&Event],
         idempotency: Option<&str>,
+        fenced: Option<(&str, u64)>,
     ) -> Result<Vec<Receipt>, Error> {
         let key = self.signing_key()?;
         let bodies = events
@@ -227,7 +245,10 @@ impl Ledger {
         let mut store = self.store();
         let mut receipts = Vec::new();
         let mut checkpoint = String::new();
-        let appended = store.append(&mut |end| {
+        let appended = store.append(fenced.map(|(environment, _)| environment), &mut |end| {
+            if let Some((environment, fence)) = fenced {
+                lock::not_newer(environment, end.lock.as_ref(), fence)?;
+            }
             let mut head = bearing_out(end)?;
             let mut frontier = Frontier::from_peaks(head.size, std::mem::take(&mut head.peaks))
                 .ok_or(Error::Malformed { seq: 0, column: "head.peaks" })?;

@@ -76,6 +76,19 @@ pub(crate) fn current(row: Option<&LockRow>) -> Option<Lock> {
     row.and_then(lock_of)
 }
 
+/// Refuses a fence that is older than the newest one given out.
+pub(crate) fn not_newer(environment: &str, row: Option<&LockRow>, fence: u64) -> Result<(), Error> {
+    match row {
+        Some(row) if row.fence > fence => Err(Error::LockLost {
+            environment: environment.into(),
+            fence,
+            newest: row.fence,
+            holder: row.held.as_ref().map(|held| held.holder.to_string()),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// Asks for the lock. `highest` is the highest fence ever given out.
 pub(crate) fn acquire(
     row: Option<&LockRow>,

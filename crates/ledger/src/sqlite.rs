@@ -141,10 +141,14 @@ impl Store for Sqlite {
         end(&tx)
     }
 
-    fn append(&mut self, prepare: &mut Prepare<'_>) -> Result<(), Error> {
+    fn append(&mut self, lock_of: Option<&str>, prepare: &mut Prepare<'_>) -> Result<(), Error> {
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(write)?;
         // Dropping the transaction on any way out rolls it back.
-        let Some(batch) = prepare(&end(&tx)?)? else { return Ok(()) };
+        let mut end = end(&tx)?;
+        if let Some(environment) = lock_of {
+            end.lock = lock_row(&tx, environment)?;
+        }
+        let Some(batch) = prepare(&end)? else { return Ok(()) };
         {
             let mut insert = tx.prepare_cached(INSERT).map_err(write)?;
             for row in &batch.rows {
@@ -287,6 +291,7 @@ fn end(tx: &Transaction<'_>) -> Result<End, Error> {
             checkpoint,
         },
         last,
+        lock: None,
     })
 }
 

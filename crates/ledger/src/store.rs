@@ -96,6 +96,9 @@ pub struct End {
     pub head: Head,
     /// Position and hash of the last entry that is really there.
     pub last: Option<(u64, Digest)>,
+    /// The lock that [`Store::append`] was asked to look at, as it stands in
+    /// the transaction that writes.
+    pub lock: Option<LockRow>,
 }
 
 /// Decides what an append writes, given the end it is appended to. `None`
@@ -117,12 +120,13 @@ pub trait Store: Send {
     /// Those of the database.
     fn end(&mut self) -> Result<End, Error>;
 
-    /// Calls `prepare` once as the only writer and writes what it answers;
+    /// Calls `prepare` once as the only writer, with the end and, where asked
+    /// for, an environment's lock ([`End::lock`]), and writes what it answers;
     /// durable when it returns.
     ///
     /// # Errors
     /// Those of `prepare` (nothing written) and of the database (written or not).
-    fn append(&mut self, prepare: &mut Prepare<'_>) -> Result<(), Error>;
+    fn append(&mut self, lock_of: Option<&str>, prepare: &mut Prepare<'_>) -> Result<(), Error>;
 
     /// Visits entries by position, streaming.
     ///

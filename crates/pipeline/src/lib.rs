@@ -1,1 +1,138 @@
-//! plimsoll-pipeline.
+//! The whole product on one screen: the only crate that knows the order of
+//! the steps.
+//!
+//! ```text
+//! commit -> image -> evidence -> decision -> rollout -> ledger
+//! ```
+
+mod build;
+mod context;
+mod error;
+mod gather;
+mod ports;
+pub mod report;
+mod rollback;
+mod rollout;
+mod status;
+mod target;
+mod verify;
+
+use std::time::{Duration, Instant};
+
+use plimsoll_decision::decide;
+use plimsoll_model::event::{RolloutKind, RolloutOutcome};
+use plimsoll_model::{Failure, Progress};
+use plimsoll_rollout_core::State;
+
+pub use build::{BuildRequest, build, push};
+pub use context::{Context, Options, STATE_FOLDER, open_ledger};
+pub use error::{PAGES, PipelineError};
+pub use gather::Asked;
+pub use report::RolloutReport;
+pub use rollback::rollback;
+pub use status::{show, status};
+pub use target::{REPLICA_COMMAND, SWITCH_COMMAND, revive, stop};
+pub use verify::{VerifyReport, VerifyRequest, verify};
+
+/// How a rollout is asked for.
+#[derive(Debug, Clone)]
+pub struct RolloutRequest {
+    /// What, where, and in which direction.
+    pub asked: Asked,
+    /// Decide and plan only.
+    pub dry_run: bool,
+    /// How long to wait for another rollout of the environment to end.
+    pub wait: Duration,
+}
+
+/// Gather, decide, roll out, record: a commit into an environment.
+///
+/// # Errors
+/// When facts cannot be gathered, the environment is locked, or the outcome
+/// cannot be known. A refusal and a failed rollout are reports, not errors.
+pub async fn deploy(context: &Context, request: RolloutRequest) -> Result<RolloutReport, Failure> {
+    debug_assert_eq!(request.asked.rollout, RolloutKind::Deploy);
+    into_environment(context, request).await
+}
+
+/// What deploy and rollback share: everything but the words.
+async fn into_environment(context: &Context, request: RolloutRequest) -> Result<RolloutReport, Failure> {
+    let started = Instant::now();
+    let RolloutRequest { asked, dry_run, wait } = request;
+    let environment = context.environment(&asked.environment)?.clone();
+    if !dry_run {
+        rollout::wait_for_lock(context, &environment.name, wait).await?;
+    }
+    let target = target::Running::open(context, &environment)?;
+
+    let step = Step::start(context, "guard", format!("{} for {}", asked.sha.short(), asked.environment));
+    let facts = gather::facts(context, &asked, &target).await?;
+    let verdict = decide(&facts);
+    step.finish(if verdict.decision.allowed { "allowed" } else { "refused" });
+
+    let mut report = RolloutReport::of(&asked, &facts, &verdict);
+    if dry_run {
+        if let Some(approved) = &verdict.approved {
+            let plan =
+                rollout::plan(context, &environment, approved, asked.rollout, facts.running.as_ref(), 0)?;
+            report.plan = Some(plan.record().clone());
+        }
+        report.took(started.elapsed());
+        return Ok(report);
+    }
+    let entry = rollout::record_decision(context, &facts, &verdict.decision).await?;
+    report.ledger_entry = Some(entry);
+    let Some(approved) = verdict.approved else {
+        report.outcome = RolloutOutcome::Refused;
+        report.took(started.elapsed());
+        return Ok(report);
+    };
+
+    let source = context.reader(&facts.environment.repository)?;
+    // What a crashed process left is finished or undone before anything else.
+    let mut from = facts.running.clone();
+    if let Some((plan, _)) =
+        rollout::settle(context, &environment, &target, &source, approved.release()).await?
+    {
+        let _ = plan;
+        from = target::running(context, &environment.name).await?;
+    }
+    target.prepare(context, approved.release(), &source).await?;
+    let plan = rollout::plan(context, &environment, &approved, asked.rollout, from.as_ref(), entry)?;
+    let outcome = rollout::drive(context, &plan, State::new(), &target, false).await?;
+    let ended = rollout::ended(&plan, &outcome)?;
+    report.ended(ended);
+    report.ledger_entry = rollout::last_entry(context, &plan.rollout).await?.or(report.ledger_entry);
+    report.took(started.elapsed());
+    Ok(report)
+}
+
+/// One named step's progress.
+pub(crate) struct Step<'a> {
+    context: &'a Context,
+    name: &'static str,
+    started: Instant,
+}
+
+impl<'a> Step<'a> {
+    pub(crate) fn start(context: &'a Context, name: &'static str, detail: String) -> Self {
+        context.observer.report(Progress::StepStarted { step: name.into(), detail });
+        Self { context, name, started: Instant::now() }
+    }
+
+    pub(crate) fn finish(self, detail: impl Into<String>) {
+        self.context.observer.report(Progress::StepFinished {
+            step: self.name.into(),
+            detail: detail.into(),
+            duration_sec: self.started.elapsed().as_secs_f64(),
+        });
+    }
+}
+
+/// Runs blocking work on a thread of its own.
+pub(crate) async fn blocking<T: Send + 'static>(
+    what: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| PipelineError::Lost { what }.into())
+}

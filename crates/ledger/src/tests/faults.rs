@@ -40,16 +40,16 @@ impl Store for Faulty {
         self.inner.end()
     }
 
-    fn append(&mut self, prepare: &mut Prepare<'_>) -> Result<(), Error> {
+    fn append(&mut self, lock_of: Option<&str>, prepare: &mut Prepare<'_>) -> Result<(), Error> {
         let fault = *self.fault.lock().unwrap();
         match fault {
-            Fault::None => self.inner.append(prepare),
+            Fault::None => self.inner.append(lock_of, prepare),
             Fault::Failed => {
-                self.inner.append(&mut |end| prepare(end).map(|_| None))?;
+                self.inner.append(lock_of, &mut |end| prepare(end).map(|_| None))?;
                 Err(injected())
             }
             Fault::FailedButPersisted | Fault::FailedBlind => {
-                self.inner.append(prepare)?;
+                self.inner.append(lock_of, prepare)?;
                 Err(injected())
             }
         }

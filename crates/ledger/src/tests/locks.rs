@@ -126,3 +126,29 @@ fn many_contenders_never_hold_it_together() {
     assert!(fences.is_sorted(), "fences rise in the order of holding");
     assert_eq!(fences.iter().collect::<BTreeSet<_>>().len(), 40);
 }
+
+/// A process that was paused and lost its lock adds nothing, whoever is asked.
+#[test]
+fn an_entry_under_an_older_fence_is_refused() {
+    let Fixture { ledger, .. } = Fixture::new();
+    let (old, _) = acquired(&ledger, "ada", at(0));
+    let event = broken("production");
+    ledger.append_fenced("ada", &event, "production", old.fence).unwrap();
+    let (new, _) = acquired(&ledger, "bob", at(60));
+    let refused = ledger.append_fenced("ada", &event, "production", old.fence).unwrap_err();
+    assert!(
+        matches!(refused, Error::LockLost { fence, newest, .. } if fence == old.fence && newest == new.fence)
+    );
+    assert_eq!(ledger.size().unwrap(), 1);
+    ledger.append_fenced("bob", &event, "production", new.fence).unwrap();
+    // Another environment's fences say nothing about this one.
+    ledger.append_fenced("bob", &event, "trial", 0).unwrap();
+}
+
+fn broken(environment: &str) -> plimsoll_model::Event {
+    plimsoll_model::Event::LockBroken {
+        environment: environment.into(),
+        holder: "h".into(),
+        reason: "r".into(),
+    }
+}

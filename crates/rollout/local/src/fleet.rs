@@ -86,6 +86,31 @@ impl LocalFleet {
         Ok(revived)
     }
 
+    /// Asks every instance to stop and waits until all have. Their folders
+    /// stay, so that the log can be read.
+    ///
+    /// # Errors
+    /// When the instances cannot be read.
+    pub async fn stop_all(&self) -> Result<(), TargetError> {
+        const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(50);
+        let failed = |error: io::Error| self.failed("stop instances", &error);
+        let deadline =
+            std::time::Instant::now() + std::time::Duration::from_secs(u64::from(self.options.grace_sec) + 5);
+        loop {
+            let mut alive = 0;
+            for (dir, _) in self.dir.instances().map_err(failed)? {
+                if dir.is_supervised().map_err(failed)? {
+                    alive += 1;
+                    ask_to_stop(&dir).map_err(failed)?;
+                }
+            }
+            if alive == 0 || std::time::Instant::now() >= deadline {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     pub(crate) fn environment(&self) -> &str {
         &self.options.environment
     }
@@ -170,12 +195,8 @@ impl LocalFleet {
             return Ok(());
         }
         if dir.is_supervised()? {
-            // Asked once and again: asking twice is harmless, and a turn later
-            // its supervisor is gone.
-            if let Some(pid) = dir.supervisor()? {
-                let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-            }
-            return Ok(());
+            // Asking twice is harmless, and a turn later its supervisor is gone.
+            return ask_to_stop(&dir);
         }
         // Its name goes first, so that a crash leaves nothing that looks alive.
         let gone = dir.path().with_file_name(format!(".{name}.removed"));
@@ -248,6 +269,14 @@ impl LocalFleet {
             },
         })
     }
+}
+
+/// Its supervisor hands the signal on and waits for the instance.
+fn ask_to_stop(dir: &InstanceDir) -> io::Result<()> {
+    if let Some(pid) = dir.supervisor()? {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+    }
+    Ok(())
 }
 
 fn age(spec: &Spec) -> SignedDuration {

@@ -1,0 +1,256 @@
+//! What can go wrong between the crates that do the work.
+
+use std::path::PathBuf;
+
+use plimsoll_model::{Class, Diagnose, Page};
+
+/// An error of the pipeline itself; everything else is the failing crate's own.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// `[ledger] url` names a database this version cannot open.
+    #[error("the ledger cannot be kept in PostgreSQL yet")]
+    LedgerKind,
+    /// The folder for ledger, store and environments cannot be used.
+    #[error("cannot use the state folder {path}")]
+    StateFolder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The commit has no `plimsoll.toml`.
+    #[error("commit {sha} has no plimsoll.toml")]
+    NoConfiguration {
+        /// The commit.
+        sha: String,
+        /// `absent`, or why it cannot be read.
+        found: String,
+    },
+    /// Nothing was built for this commit here.
+    #[error("the local store has no image of commit {sha}")]
+    NotInStore {
+        /// The commit.
+        sha: String,
+    },
+    /// The image in the store is not the one that was recorded.
+    #[error("the image of commit {sha} in the local store is not the one that was recorded")]
+    StoreMismatch {
+        /// The commit.
+        sha: String,
+        /// From the ledger.
+        expected: String,
+        /// In the store.
+        found: String,
+    },
+    /// The environment's target is of a kind this version does not know.
+    #[error("environment `{environment}` uses target `{target}`, which this version cannot roll out to")]
+    TargetKind {
+        /// The environment.
+        environment: String,
+        /// The kind.
+        target: String,
+    },
+    /// Another process holds the environment's lock.
+    #[error("environment `{environment}` is locked")]
+    Locked {
+        /// The environment.
+        environment: String,
+        /// Who, since when, until when.
+        holder: String,
+    },
+    /// What a crashed process recorded cannot be read.
+    #[error(
+        "the unfinished rollout `{rollout}` of environment `{environment}` cannot be read from the ledger"
+    )]
+    Unreadable {
+        /// The environment.
+        environment: String,
+        /// The rollout.
+        rollout: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// What a crashed process planned is not what was approved.
+    #[error("the unfinished rollout `{rollout}` of environment `{environment}` was not approved")]
+    NotApproved {
+        /// The environment.
+        environment: String,
+        /// The rollout.
+        rollout: String,
+    },
+    /// A unit of work on another thread did not come back.
+    #[error("{what} ended unexpectedly")]
+    Lost {
+        /// What it was doing.
+        what: &'static str,
+    },
+    /// Interrupted before anything was changed.
+    #[error("{what} was interrupted")]
+    Interrupted {
+        /// What.
+        what: &'static str,
+    },
+    /// The commit is not known to ledger, store or registry.
+    #[error("nothing is known about commit {sha}")]
+    NothingKnown {
+        /// The commit.
+        sha: String,
+    },
+    /// The target cannot be asked.
+    #[error(transparent)]
+    Target(#[from] plimsoll_rollout_core::TargetError),
+}
+
+impl Diagnose for PipelineError {
+    fn class(&self) -> Class {
+        match self {
+            Self::LedgerKind
+            | Self::TargetKind { .. }
+            | Self::NothingKnown { .. }
+            | Self::NotInStore { .. } => Class::Usage,
+            Self::NoConfiguration { .. } => Class::Usage,
+            Self::StateFolder { .. } | Self::Lost { .. } => Class::Failed,
+            Self::StoreMismatch { .. } | Self::NotApproved { .. } | Self::Unreadable { .. } => {
+                Class::Integrity
+            }
+            Self::Locked { .. } => Class::Refused,
+            Self::Interrupted { .. } => Class::Interrupted,
+            Self::Target(_) => Class::Outside,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::LedgerKind => "PIP-001",
+            Self::StateFolder { .. } => "PIP-002",
+            Self::NoConfiguration { .. } => "PIP-003",
+            Self::NotInStore { .. } => "PIP-004",
+            Self::StoreMismatch { .. } => "PIP-005",
+            Self::TargetKind { .. } => "PIP-006",
+            Self::Locked { .. } => "DEP-113",
+            Self::Unreadable { .. } => "PIP-007",
+            Self::NotApproved { .. } => "PIP-008",
+            Self::Lost { .. } => "PIP-009",
+            Self::Interrupted { .. } => "DEP-111",
+            Self::NothingKnown { .. } => "PIP-010",
+            Self::Target(_) => "DEP-112",
+        }
+    }
+
+    fn expected(&self) -> Option<String> {
+        match self {
+            Self::StoreMismatch { expected, .. } => Some(expected.clone()),
+            Self::Locked { .. } => Some("nobody else at work there".into()),
+            _ => None,
+        }
+    }
+
+    fn found(&self) -> Option<String> {
+        match self {
+            Self::StoreMismatch { found, .. } | Self::NoConfiguration { found, .. } => Some(found.clone()),
+            Self::Locked { holder, .. } => Some(holder.clone()),
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::LedgerKind => "nothing was touched; use `url = \"sqlite://.plimsoll/ledger.db\"` in [ledger]".into(),
+            Self::StateFolder { .. } => "nothing was touched; check free space and permissions".into(),
+            Self::NoConfiguration { .. } => {
+                "nothing was touched; `plimsoll init` writes one: commit it, then build that commit".into()
+            }
+            Self::NotInStore { sha } => format!("nothing was touched; build it first with `plimsoll build {sha}`"),
+            Self::StoreMismatch { sha, .. } => {
+                format!("nothing was pushed; build it again with `plimsoll build {sha} --no-push` and compare")
+            }
+            Self::TargetKind { .. } => "nothing was touched; use `target = \"local\"` or `\"engine\"`".into(),
+            Self::Locked { .. } => {
+                "nothing was touched; wait for it with `--wait 10m`. A lock whose holder died ends with its lease".into()
+            }
+            Self::Unreadable { .. } | Self::NotApproved { .. } => {
+                "nothing was touched; run `plimsoll ledger verify` and look at `plimsoll history`".into()
+            }
+            Self::Lost { .. } => "run the command again: it goes on from what is recorded".into(),
+            Self::Interrupted { .. } => "nothing was changed; run the command again when ready".into(),
+            Self::NothingKnown { .. } => "`plimsoll history` lists what is known".into(),
+            Self::Target(_) => "nothing was changed by asking; check the target with `plimsoll doctor`".into(),
+        })
+    }
+}
+
+/// A page for every code above that has none elsewhere.
+pub const PAGES: &[Page] = &[
+    Page {
+        code: "PIP-001",
+        name: "ledger-kind",
+        what: "`[ledger] url` names a PostgreSQL database; this version keeps the ledger in SQLite only.",
+        why: "A ledger that is not written would leave deployments without a record.",
+        how: "Use `url = \"sqlite://PATH\"`; a path on shared storage serves one machine at a time.",
+    },
+    Page {
+        code: "PIP-002",
+        name: "state-folder",
+        what: "The folder `.plimsoll` beside plimsoll.toml cannot be made or written.",
+        why: "It holds the ledger, the local image store and what runs; without it nothing can be done safely.",
+        how: "Check free space and permissions, or run from a working copy you may write to.",
+    },
+    Page {
+        code: "PIP-003",
+        name: "commit-without-configuration",
+        what: "The commit to build has no plimsoll.toml of its own.",
+        why: "What is built is what the commit says, not what the working copy says; else it could not be built again.",
+        how: "`plimsoll init`, commit the file, build that commit.",
+    },
+    Page {
+        code: "PIP-004",
+        name: "not-in-store",
+        what: "There is no image of this commit in the local store, so there is nothing to push.",
+        why: "Pushing never builds: what is pushed is what an earlier build recorded.",
+        how: "`plimsoll build SHA` builds and pushes in one go; `plimsoll build SHA --no-push` only stores.",
+    },
+    Page {
+        code: "PIP-005",
+        name: "store-mismatch",
+        what: "The image in the local store has another digest than the ledger recorded for this commit.",
+        why: "The store was changed, or the build is not reproducible; neither may be published as that build.",
+        how: "`plimsoll verify SHA --rebuild` tells which of the two; nothing was pushed.",
+    },
+    Page {
+        code: "PIP-006",
+        name: "target-kind",
+        what: "The environment's target is not one this version can roll out to.",
+        why: "A plan for an unknown target would do nothing and say it did.",
+        how: "`target = \"local\"` runs processes on this machine, `target = \"engine\"` containers in Docker or Podman.",
+    },
+    Page {
+        code: "PIP-007",
+        name: "unfinished-unreadable",
+        what: "A rollout that was interrupted cannot be read back from the ledger.",
+        why: "It must be finished or undone before anything else happens in its environment, and that needs its plan.",
+        how: "A newer version may have written it: use that. Otherwise run `plimsoll ledger verify`.",
+    },
+    Page {
+        code: "PIP-008",
+        name: "unfinished-not-approved",
+        what: "A rollout that was interrupted does not follow from the decision that is recorded for it.",
+        why: "Only what the guard approved may be carried on; here the record and the plan contradict each other.",
+        how: "Run `plimsoll ledger verify`; find out who wrote the entries.",
+    },
+    Page {
+        code: "PIP-009",
+        name: "worker-lost",
+        what: "A part of the work ended without an answer.",
+        why: "Whether it took effect is not known here; the next command looks and goes on.",
+        how: "Run the same command again. If it repeats, report it with the output of `-vv`.",
+    },
+    Page {
+        code: "PIP-010",
+        name: "nothing-known",
+        what: "Neither the ledger nor the local store nor a repository knows this commit.",
+        why: "There is nothing to show or verify.",
+        how: "`plimsoll history` lists builds and deployments; `git rev-parse NAME` prints a full SHA.",
+    },
+];

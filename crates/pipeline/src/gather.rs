@@ -1,0 +1,247 @@
+//! Gathers every fact that the guard decides on, in parallel, and nothing else.
+//!
+//! What cannot be found out becomes [`Lookup::Unknown`] with its reason; it is
+//! for the guard to say what that means.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use plimsoll_config::Environment;
+use plimsoll_decision::{EnvironmentFacts, Facts, ManifestFacts, Recorded, Relation, Request};
+use plimsoll_image::{ShortSha, Source};
+use plimsoll_ledger::Ledger;
+use plimsoll_model::event::RolloutKind;
+use plimsoll_model::{BuildMetadata, Class, Commit, Event, Failure, Lookup, Release, RepositoryType};
+use plimsoll_oci::{ImageConfig, Layout, Manifest, ManifestKind};
+use plimsoll_registry::client::{ManifestAt, Reader};
+
+use crate::blocking;
+use crate::context::Context;
+
+/// What somebody asks the guard.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The commit.
+    pub sha: Commit,
+    /// The environment.
+    pub environment: String,
+    /// Deploy or rollback.
+    pub rollout: RolloutKind,
+    /// The build's own record, where the ledger may have none; and its file's name.
+    pub metadata: Option<(BuildMetadata, String)>,
+}
+
+/// Whether the target holds an image by digest; asked for rollbacks.
+pub(crate) trait OnTarget: Send + Sync {
+    /// Looks.
+    fn holds(&self, release: &Release) -> plimsoll_rollout_core::BoxFuture<'_, Lookup<bool>>;
+}
+
+/// Gathers the facts.
+///
+/// # Errors
+/// When the ledger cannot be read: without it nothing may be decided.
+pub(crate) async fn facts(context: &Context, asked: &Asked, target: &dyn OnTarget) -> Result<Facts, Failure> {
+    let environment = context.environment(&asked.environment)?;
+    let repository = context.repository_of(environment).clone();
+    let reader = context.reader(&repository)?;
+    let store = context.store()?;
+
+    let from_ledger = {
+        let (ledger, asked, kind) = (context.ledger.clone(), asked.clone(), environment.repository);
+        blocking("reading the ledger", move || of_ledger(&ledger, &asked, kind))
+    };
+    let (of_ledger, (full_tag, short_tag)) =
+        tokio::join!(from_ledger, of_registry(&reader, &store, &asked.sha));
+    let of_ledger = of_ledger??;
+    let running = of_ledger.running.clone();
+    let of_git = {
+        let (root, sha) = (context.root().to_path_buf(), asked.sha.clone());
+        let main = context.config.config.project.repository.main_branch.clone();
+        let running = running.clone();
+        blocking("reading the repository", move || of_git(&root, &sha, &main, running.as_ref()))
+    };
+    let on_target = async {
+        match (asked.rollout, of_ledger.recorded.found()) {
+            (RolloutKind::Rollback, Some(recorded)) => {
+                target.holds(&Release::new(recorded.metadata.image_ref.clone())).await
+            }
+            _ => Lookup::Absent,
+        }
+    };
+    let (of_git, on_target) = tokio::join!(of_git, on_target);
+    let (on_main_branch, relation) = of_git?;
+
+    Ok(Facts {
+        at: Timestamp::now(),
+        request: Request {
+            environment: asked.environment.clone(),
+            sha: asked.sha.clone(),
+            rollout: asked.rollout,
+        },
+        environment: environment_facts(context, environment),
+        recorded: of_ledger.recorded,
+        full_tag,
+        short_tag,
+        on_main_branch,
+        running,
+        relation,
+        deployed_before: of_ledger.deployed_before,
+        on_target,
+    })
+}
+
+fn environment_facts(context: &Context, environment: &Environment) -> EnvironmentFacts {
+    let repositories = &context.config.config.project.repository;
+    EnvironmentFacts {
+        repository: repositories.get(environment.repository).clone(),
+        repository_type: environment.repository,
+        main_branch: repositories.main_branch.clone(),
+        clean_build: environment.clean_build,
+    }
+}
+
+struct OfLedger {
+    recorded: Lookup<Recorded>,
+    running: Option<Release>,
+    deployed_before: bool,
+}
+
+fn of_ledger(ledger: &Ledger, asked: &Asked, kind: RepositoryType) -> Result<OfLedger, Failure> {
+    let deployed = ledger.was_deployed(&asked.environment, &asked.sha)?;
+    let recorded = match &asked.metadata {
+        Some((metadata, file)) => {
+            Some(Recorded { metadata: metadata.clone(), source: format!("file {file}") })
+        }
+        None => ledger.build_of(&asked.sha, kind)?.map(|build| Recorded {
+            metadata: build.metadata,
+            source: format!("ledger entry {}", build.entry),
+        }),
+    };
+    // What was built elsewhere and deployed here is recorded in the decision.
+    let recorded = match recorded {
+        None if deployed.is_some() => of_earlier_decision(ledger, asked)?,
+        recorded => recorded,
+    };
+    Ok(OfLedger {
+        recorded: recorded.map_or(Lookup::Absent, Lookup::Found),
+        running: ledger.current(&asked.environment)?.map(|running| running.release),
+        deployed_before: deployed.is_some(),
+    })
+}
+
+fn of_earlier_decision(ledger: &Ledger, asked: &Asked) -> Result<Option<Recorded>, Failure> {
+    const LOOK_BACK: u64 = 100;
+    let filter = plimsoll_ledger::Filter {
+        kinds: vec!["decision"],
+        environment: Some(asked.environment.clone()),
+        sha: Some(asked.sha.clone()),
+        ..Default::default()
+    };
+    for entry in ledger.entries(&filter, true, LOOK_BACK)? {
+        if let Event::Decided { facts, decision, .. } = &entry.event
+            && decision.allowed
+            && let Ok(facts) = serde_json::from_value::<Facts>(facts.clone())
+            && let Lookup::Found(recorded) = facts.recorded
+        {
+            let source = format!("decision in ledger entry {}", entry.seq);
+            return Ok(Some(Recorded { metadata: recorded.metadata, source }));
+        }
+    }
+    Ok(None)
+}
+
+/// Both tags, asked at once; the platform needs one small blob more.
+pub(crate) async fn of_registry(
+    reader: &Reader,
+    store: &Layout,
+    sha: &Commit,
+) -> (Lookup<ManifestFacts>, Lookup<plimsoll_model::Digest>) {
+    let (full, short) = tokio::join!(reader.resolve_tag(sha.as_str()), reader.resolve_tag(sha.short()));
+    let full = match full {
+        Lookup::Found(at) => manifest_facts(reader, store, &at).await,
+        other => other.map(|_| unreachable!("found was handled")),
+    };
+    (full, short.map(|at| at.digest()))
+}
+
+/// What a manifest says it is. The configuration is read for the platform, and
+/// kept in the local store, so that asking again costs nothing.
+async fn manifest_facts(reader: &Reader, store: &Layout, at: &ManifestAt) -> Lookup<ManifestFacts> {
+    let facts = |platform: String, index| ManifestFacts {
+        digest: at.digest(),
+        media_type: at.descriptor.media_type.clone(),
+        platform,
+        index,
+    };
+    match at.parse() {
+        Err(error) => Lookup::Invalid(error.to_string()),
+        Ok(ManifestKind::Other { .. }) => Lookup::Found(facts("no image".into(), false)),
+        Ok(ManifestKind::Index(_)) => Lookup::Found(facts(String::new(), true)),
+        Ok(ManifestKind::Image(manifest)) => match configuration(reader, store, &manifest).await {
+            Ok(config) => Lookup::Found(facts(format!("{}/{}", config.os, config.architecture), false)),
+            Err(failure) => {
+                let why = format!("its configuration: {failure}");
+                if failure.diagnose().class() == Class::Integrity {
+                    Lookup::Invalid(why)
+                } else {
+                    Lookup::Unknown(why)
+                }
+            }
+        },
+    }
+}
+
+async fn configuration(reader: &Reader, store: &Layout, manifest: &Manifest) -> Result<ImageConfig, Failure> {
+    reader.fetch_blob(&manifest.config, store).await?;
+    Ok(plimsoll_oci::unpack::read_config(store, manifest)?)
+}
+
+/// Whether the commit is on the main branch, and how it relates to what runs.
+fn of_git(
+    root: &Path,
+    sha: &Commit,
+    main: &str,
+    running: Option<&Release>,
+) -> (Lookup<bool>, Lookup<Relation>) {
+    let source = match Source::open(root) {
+        Ok(source) => source,
+        Err(error) => {
+            let relation = match running {
+                None => Lookup::Found(Relation::First),
+                Some(running) if running.sha() == sha => Lookup::Found(Relation::Same),
+                Some(_) => Lookup::Unknown(error.to_string()),
+            };
+            return (Lookup::Unknown(error.to_string()), relation);
+        }
+    };
+    let on_main = match source.is_ancestor(sha, main) {
+        Ok(ancestry) => ancestry.contains,
+        Err(error) => Lookup::Unknown(error.to_string()),
+    };
+    (on_main, relation(&source, sha, running))
+}
+
+fn relation(source: &Source, sha: &Commit, running: Option<&Release>) -> Lookup<Relation> {
+    let Some(running) = running else { return Lookup::Found(Relation::First) };
+    if running.sha() == sha {
+        return Lookup::Found(Relation::Same);
+    }
+    for commit in [sha, running.sha()] {
+        if let Err(error) = source.resolve(commit.as_str(), ShortSha::Refuse) {
+            return Lookup::Unknown(error.to_string());
+        }
+    }
+    let contains = |older: &Commit, newer: &Commit| match source.is_ancestor(older, newer.as_str()) {
+        Ok(ancestry) => ancestry.contains,
+        Err(error) => Lookup::Unknown(error.to_string()),
+    };
+    match (contains(running.sha(), sha), contains(sha, running.sha())) {
+        (Lookup::Found(true), _) => Lookup::Found(Relation::Newer),
+        (_, Lookup::Found(true)) => Lookup::Found(Relation::Older),
+        (Lookup::Found(false), Lookup::Found(false)) => Lookup::Found(Relation::Diverged),
+        (Lookup::Unknown(why) | Lookup::Invalid(why), _)
+        | (_, Lookup::Unknown(why) | Lookup::Invalid(why)) => Lookup::Unknown(why),
+        _ => Lookup::Unknown("the repository lacks one of the commits".into()),
+    }
+}

@@ -1,0 +1,150 @@
+//! The executor's ports on the real world: ledger, lock, clock.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use plimsoll_ledger::{Acquisition, Holder, Ledger};
+use plimsoll_model::Event;
+use plimsoll_rollout_core::machine::LockStatus;
+use plimsoll_rollout_core::{BoxFuture, Clock, Fence, Journal, JournalError, Lease};
+
+use crate::context::LEASE;
+
+/// The wall clock and real waiting.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WallClock;
+
+impl Clock for WallClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+}
+
+/// The ledger as the executor writes it.
+pub(crate) struct LedgerJournal {
+    pub(crate) ledger: Ledger,
+    pub(crate) actor: String,
+    pub(crate) environment: String,
+}
+
+impl Journal for LedgerJournal {
+    fn append<'a>(&'a self, event: &'a Event, fence: Fence) -> BoxFuture<'a, Result<(), JournalError>> {
+        Box::pin(async move {
+            let (ledger, actor) = (self.ledger.clone(), self.actor.clone());
+            let (environment, event) = (self.environment.clone(), event.clone());
+            let written = tokio::task::spawn_blocking(move || {
+                ledger.append_fenced(&actor, &event, &environment, fence.0)
+            })
+            .await
+            .map_err(|_| JournalError::Failed("the ledger's thread ended unexpectedly".into()))?;
+            match written {
+                Ok(_) => Ok(()),
+                Err(plimsoll_ledger::Error::LockLost { newest, .. }) => {
+                    Err(JournalError::Fenced { seen: Fence(newest) })
+                }
+                Err(error) => Err(JournalError::Failed(error.to_string())),
+            }
+        })
+    }
+}
+
+/// The environment's lock, as a lease in the ledger's database.
+pub(crate) struct LedgerLease {
+    ledger: Ledger,
+    environment: String,
+    holder: Holder,
+    held: Mutex<Option<Held>>,
+}
+
+#[derive(Clone, Copy)]
+struct Held {
+    fence: u64,
+    /// When the lease ends by this process's own steady clock; earlier than
+    /// the ledger's own bound, since it was read before asking.
+    until: Instant,
+}
+
+impl LedgerLease {
+    pub(crate) fn new(ledger: Ledger, environment: String, holder: Holder) -> Self {
+        Self { ledger, environment, holder, held: Mutex::default() }
+    }
+
+    fn held(&self) -> Option<Held> {
+        *self.held.lock().expect("no holder of this lock panics")
+    }
+
+    fn set(&self, held: Option<Held>) {
+        *self.held.lock().expect("no holder of this lock panics") = held;
+    }
+}
+
+impl Lease for LedgerLease {
+    fn hold(&self) -> BoxFuture<'_, LockStatus> {
+        Box::pin(async {
+            let asked = Instant::now();
+            let before = self.held();
+            let (ledger, environment, holder) =
+                (self.ledger.clone(), self.environment.clone(), self.holder.clone());
+            let answer = tokio::task::spawn_blocking(move || match before {
+                Some(held) => ledger
+                    .renew(&environment, held.fence, LEASE, Timestamp::now())
+                    .map(|lock| Acquisition::Acquired { lock, displaced: None }),
+                None => ledger.acquire(&environment, &holder, LEASE, Timestamp::now()),
+            })
+            .await;
+            match answer {
+                Ok(Ok(Acquisition::Acquired { lock, displaced })) => {
+                    if let Some(displaced) = displaced {
+                        tracing::warn!(holder = %displaced.holder, "took over a lock whose lease had ended");
+                    }
+                    self.set(Some(Held { fence: lock.fence, until: asked + LEASE }));
+                    LockStatus::Held { fence: Fence(lock.fence) }
+                }
+                Ok(Ok(Acquisition::HeldBy(lock))) => {
+                    LockStatus::HeldByOther { holder: lock.holder.to_string(), since: lock.since }
+                }
+                Ok(Err(plimsoll_ledger::Error::LockLost { .. })) => {
+                    self.set(None);
+                    LockStatus::Lost
+                }
+                // Cannot be asked: still ours while the lease cannot have ended.
+                Ok(Err(error)) => self.unasked(before, error.to_string()),
+                Err(error) => self.unasked(before, error.to_string()),
+            }
+        })
+    }
+
+    fn release(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            let Some(held) = self.held() else { return };
+            self.set(None);
+            let (ledger, environment) = (self.ledger.clone(), self.environment.clone());
+            let released =
+                tokio::task::spawn_blocking(move || ledger.release(&environment, held.fence)).await;
+            if let Ok(Err(error)) = released {
+                tracing::warn!(%error, "the lock was not given back; it ends with its lease");
+            }
+        })
+    }
+
+    fn renew_every(&self) -> Duration {
+        LEASE / 6
+    }
+}
+
+impl LedgerLease {
+    fn unasked(&self, before: Option<Held>, why: String) -> LockStatus {
+        match before {
+            Some(held) if Instant::now() >= held.until => {
+                self.set(None);
+                LockStatus::Lost
+            }
+            _ => LockStatus::Unknown(why),
+        }
+    }
+}

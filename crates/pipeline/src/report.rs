@@ -1,0 +1,303 @@
+//! The documents that commands print: keys are an interface (`interface.md`).
+
+use jiff::Timestamp;
+use plimsoll_model::event::{RolloutKind, RolloutOutcome};
+use plimsoll_model::{Class, Commit, Decision, Digest, PinnedRef, Release};
+use plimsoll_rollout_core::PlanRecord;
+use serde::Serialize;
+
+/// What `deploy` and `rollback` print.
+#[derive(Debug, Clone, Serialize)]
+pub struct RolloutReport {
+    /// `plimsoll/deploy/v1` or `plimsoll/rollback/v1`.
+    pub schema: &'static str,
+    /// The environment.
+    pub environment: String,
+    /// The commit asked for.
+    pub image_sha: Commit,
+    /// Its image's digest; absent when no record names one.
+    pub image_digest: Option<Digest>,
+    /// `repository:<sha>@sha256:…`; absent when no record names a digest.
+    pub image_ref: Option<PinnedRef>,
+    /// What served before.
+    pub previous_sha: Option<Commit>,
+    /// Its digest.
+    pub previous_digest: Option<Digest>,
+    /// The guard's checks.
+    pub decision: Decision,
+    /// How it ended.
+    pub outcome: RolloutOutcome,
+    /// Code of the first cause; empty unless it failed or rolled back.
+    pub code: String,
+    /// The first cause in words; empty unless it failed or rolled back.
+    pub reason: String,
+    /// The last lines of the instance that failed first.
+    pub last_lines: Vec<String>,
+    /// The plan; only with `--dry-run`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanRecord>,
+    /// From command to end, of a deploy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deploy_duration_sec: Option<f64>,
+    /// From command to end, of a rollback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollback_duration_sec: Option<f64>,
+    /// The newest ledger entry about it; absent for `--dry-run`.
+    pub ledger_entry: Option<u64>,
+    /// Deploy or rollback.
+    #[serde(skip)]
+    pub kind: RolloutKind,
+}
+
+impl RolloutReport {
+    /// The exit class, or nothing when it is done.
+    pub fn class(&self) -> Option<Class> {
+        match self.outcome {
+            RolloutOutcome::Succeeded | RolloutOutcome::Planned => self.decision.refusal_class(),
+            RolloutOutcome::Refused => Some(self.decision.refusal_class().unwrap_or(Class::Refused)),
+            RolloutOutcome::Failed if self.code == INTERRUPTED => Some(Class::Interrupted),
+            RolloutOutcome::Failed => Some(Class::Failed),
+            RolloutOutcome::RolledBack => Some(Class::RolledBack),
+        }
+    }
+}
+
+/// The code of a rollout that a person stopped.
+pub const INTERRUPTED: &str = plimsoll_rollout_core::codes::INTERRUPTED;
+
+/// One environment in `status`.
+#[derive(Debug, Clone, Serialize)]
+pub struct EnvironmentStatus {
+    /// Its name.
+    pub environment: String,
+    /// `local`, `engine`, `kubernetes`.
+    pub target: String,
+    /// Where users connect, where Plimsoll owns that.
+    pub listen: Option<String>,
+    /// What the ledger says should run.
+    pub running: Option<RunningReport>,
+    /// What does run, compared with that (DEP-8).
+    pub drift: Drift,
+    /// Who holds the lock, if anybody.
+    pub lock: Option<LockReport>,
+    /// A rollout that was interrupted and that the next command finishes or undoes.
+    pub unfinished: Option<String>,
+    /// Where one can go back to, newest first (RBK-2).
+    pub ways_back: Vec<WayBack>,
+    /// How many of the deployed images carry a verified signature (SIG-4).
+    pub signature_coverage: Coverage,
+}
+
+/// What serves in an environment, from the ledger alone.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunningReport {
+    /// The commit.
+    pub image_sha: Commit,
+    /// The image.
+    pub image_ref: PinnedRef,
+    /// Since when.
+    pub since: Timestamp,
+    /// Who put it there.
+    pub by: String,
+    /// The decision's ledger entry: on which evidence.
+    pub decision_entry: Option<u64>,
+    /// What came before.
+    pub previous: Option<Release>,
+}
+
+/// What runs against what should run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Drift {
+    /// Exactly what the ledger says.
+    None {
+        /// Instances that are ready.
+        ready: u32,
+    },
+    /// Something else; each difference in words.
+    Drifted {
+        /// The differences.
+        differences: Vec<String>,
+    },
+    /// The target could not be asked; why.
+    Unknown {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Who holds an environment's lock.
+#[derive(Debug, Clone, Serialize)]
+pub struct LockReport {
+    /// Who.
+    pub holder: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when, unless renewed.
+    pub lease_until: Timestamp,
+}
+
+/// One release that was deployed before, and whether one can go back to it.
+#[derive(Debug, Clone, Serialize)]
+pub struct WayBack {
+    /// The commit.
+    pub image_sha: Commit,
+    /// The image.
+    pub image_ref: PinnedRef,
+    /// When it last began to serve.
+    pub deployed_at: Timestamp,
+    /// Whether a rollback to it would be allowed now.
+    pub possible: bool,
+    /// Why, or why not.
+    pub reason: String,
+}
+
+/// Share of signed releases among those deployed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Coverage {
+    /// Deployed releases whose image carried a verified signature.
+    pub signed: u32,
+    /// Deployed releases in all.
+    pub deployed: u32,
+}
+
+impl RolloutReport {
+    /// The report of a decision, before anything else has happened.
+    pub(crate) fn of(
+        asked: &crate::Asked,
+        facts: &plimsoll_decision::Facts,
+        verdict: &plimsoll_decision::Verdict,
+    ) -> Self {
+        let image = facts
+            .recorded_digest()
+            .map(|digest| PinnedRef::new(facts.environment.repository.clone(), asked.sha.clone(), digest));
+        Self {
+            schema: match asked.rollout {
+                RolloutKind::Deploy => "plimsoll/deploy/v1",
+                RolloutKind::Rollback => "plimsoll/rollback/v1",
+            },
+            environment: asked.environment.clone(),
+            image_sha: asked.sha.clone(),
+            image_digest: facts.recorded_digest(),
+            image_ref: image,
+            previous_sha: facts.running.as_ref().map(|release| release.sha().clone()),
+            previous_digest: facts.running.as_ref().map(Release::digest),
+            decision: verdict.decision.clone(),
+            outcome: RolloutOutcome::Planned,
+            code: String::new(),
+            reason: String::new(),
+            last_lines: Vec::new(),
+            plan: None,
+            deploy_duration_sec: None,
+            rollback_duration_sec: None,
+            ledger_entry: None,
+            kind: asked.rollout,
+        }
+    }
+
+    /// Adds how the rollout ended.
+    pub(crate) fn ended(&mut self, ended: crate::rollout::Ended) {
+        self.outcome = ended.outcome;
+        self.code = ended.code;
+        self.reason = ended.reason;
+        self.last_lines = ended.last_lines;
+    }
+
+    /// Adds how long it took.
+    pub(crate) fn took(&mut self, duration: std::time::Duration) {
+        let seconds = Some(duration.as_secs_f64());
+        match self.kind {
+            RolloutKind::Deploy => self.deploy_duration_sec = seconds,
+            RolloutKind::Rollback => self.rollback_duration_sec = seconds,
+        }
+    }
+}
+
+/// What `status` prints.
+#[derive(Debug, Clone, Serialize)]
+pub struct StatusReport {
+    /// `plimsoll/status/v1`.
+    pub schema: &'static str,
+    /// One per environment.
+    pub environments: Vec<EnvironmentStatus>,
+}
+
+/// What `show` prints.
+#[derive(Debug, Clone, Serialize)]
+pub struct ShowReport {
+    /// `plimsoll/show/v1`.
+    pub schema: &'static str,
+    /// The commit.
+    pub image_sha: Commit,
+    /// Digest of its image in the local store, if it is there.
+    pub in_store: Option<Digest>,
+    /// Environments it serves in now, by the ledger.
+    pub running_in: Vec<String>,
+    /// Its builds, newest first.
+    pub builds: Vec<BuildRow>,
+    /// Rollouts to it or away from it, newest first.
+    pub rollouts: Vec<RolloutRow>,
+    /// Ledger entries about it, newest first.
+    pub ledger_entries: Vec<u64>,
+}
+
+/// One build.
+#[derive(Debug, Clone, Serialize)]
+pub struct BuildRow {
+    /// Its ledger entry.
+    pub ledger_entry: u64,
+    /// When it ended.
+    pub at: Timestamp,
+    /// Who built.
+    pub by: String,
+    /// The whole document.
+    pub metadata: plimsoll_model::BuildMetadata,
+}
+
+impl From<plimsoll_ledger::views::Build> for BuildRow {
+    fn from(build: plimsoll_ledger::views::Build) -> Self {
+        Self { ledger_entry: build.entry, at: build.at, by: build.by, metadata: build.metadata }
+    }
+}
+
+/// One rollout.
+#[derive(Debug, Clone, Serialize)]
+pub struct RolloutRow {
+    /// Its last ledger entry.
+    pub ledger_entry: u64,
+    /// When it ended.
+    pub at: Timestamp,
+    /// Who asked.
+    pub by: String,
+    /// The environment.
+    pub environment: String,
+    /// Deploy or rollback.
+    pub direction: RolloutKind,
+    /// What served before.
+    pub from: Option<Release>,
+    /// What was asked for.
+    pub to: Release,
+    /// How it ended.
+    pub outcome: RolloutOutcome,
+    /// The first cause; empty when it succeeded.
+    pub reason: String,
+    /// From command to end.
+    pub duration_sec: f64,
+}
+
+impl From<plimsoll_ledger::views::Rollout> for RolloutRow {
+    fn from(row: plimsoll_ledger::views::Rollout) -> Self {
+        Self {
+            ledger_entry: row.entry,
+            at: row.at,
+            by: row.by,
+            environment: row.environment,
+            direction: row.direction,
+            from: row.from,
+            to: row.to,
+            outcome: row.outcome,
+            reason: row.reason,
+            duration_sec: row.duration_sec,
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! What runs, whether it is what the ledger says, and where one can go back to
+//! (DEP-8, RBK-2, SIG-4). Reads only.
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use plimsoll_config::Environment;
+use plimsoll_ledger::views::{Deployed, Running};
+use plimsoll_model::{Commit, Failure, Lookup, Release, SignatureStatus};
+use plimsoll_rollout_core::{Desired, Observed, Traffic};
+
+use crate::context::Context;
+use crate::error::PipelineError;
+use crate::gather::OnTarget;
+use crate::report::{
+    Coverage, Drift, EnvironmentStatus, LockReport, RunningReport, ShowReport, StatusReport, WayBack,
+};
+use crate::target::Running as RunningTarget;
+use crate::{blocking, rollout};
+
+/// How many releases to go back to are looked at.
+const MOST_WAYS_BACK: usize = 10;
+/// How many deployed releases the signature coverage is taken over.
+const COVERAGE_WINDOW: usize = 50;
+
+/// The status of one environment, or of all.
+///
+/// # Errors
+/// When there is no such environment or the ledger cannot be read. A target or
+/// registry that cannot be asked is part of the answer.
+pub async fn status(context: &Context, environment: Option<&str>) -> Result<StatusReport, Failure> {
+    let names: Vec<String> = match environment {
+        Some(name) => vec![context.environment(name)?.name.clone()],
+        None => context.config.config.environments.keys().cloned().collect(),
+    };
+    let mut environments = Vec::with_capacity(names.len());
+    for name in names {
+        environments.push(of_environment(context, context.environment(&name)?).await?);
+    }
+    Ok(StatusReport { schema: "plimsoll/status/v1", environments })
+}
+
+async fn of_environment(context: &Context, environment: &Environment) -> Result<EnvironmentStatus, Failure> {
+    let (ledger, name) = (context.ledger.clone(), environment.name.clone());
+    let (current, deployed, lock) = blocking("reading the ledger", move || {
+        let deployed = ledger.deployed_before(&name, COVERAGE_WINDOW)?;
+        Ok::<_, Failure>((ledger.current(&name)?, deployed, ledger.holder(&name)?))
+    })
+    .await??;
+    let unfinished = rollout::unfinished(context, &environment.name).await?;
+    let target = RunningTarget::open(context, environment);
+    let (drift, ways_back) = match &target {
+        Ok(target) => {
+            (drift(target, current.as_ref()).await, ways_back(context, environment, target, &deployed).await?)
+        }
+        Err(failure) => (Drift::Unknown { reason: failure.to_string() }, Vec::new()),
+    };
+    Ok(EnvironmentStatus {
+        environment: environment.name.clone(),
+        target: environment.target.kind().to_string(),
+        listen: listen(environment),
+        running: current.map(|running| RunningReport {
+            image_sha: running.release.sha().clone(),
+            image_ref: running.release.image.clone(),
+            since: running.since,
+            by: running.by,
+            decision_entry: running.decision_entry,
+            previous: running.previous,
+        }),
+        drift,
+        lock: lock.filter(|lock| lock.lease_until > Timestamp::now()).map(|lock| LockReport {
+            holder: lock.holder.to_string(),
+            since: lock.since,
+            lease_until: lock.lease_until,
+        }),
+        unfinished: unfinished.map(|left| left.plan.rollout),
+        ways_back,
+        signature_coverage: coverage(context, environment, &deployed).await?,
+    })
+}
+
+fn listen(environment: &Environment) -> Option<String> {
+    match &environment.target {
+        plimsoll_config::Target::Local(local) => Some(local.listen.to_string()),
+        plimsoll_config::Target::Engine(engine) => Some(engine.listen.to_string()),
+        plimsoll_config::Target::Kubernetes(_) => None,
+    }
+}
+
+async fn drift(target: &RunningTarget, current: Option<&Running>) -> Drift {
+    let looked = async {
+        let desired = target.desired().await?;
+        Ok::<_, plimsoll_rollout_core::TargetError>((desired, target.observe().await?))
+    };
+    match looked.await {
+        Ok((desired, observed)) => {
+            compare(current.map(|running| &running.release), desired.as_ref(), &observed)
+        }
+        Err(error) => Drift::Unknown { reason: error.to_string() },
+    }
+}
+
+/// What is against what the ledger says should be. Pure.
+fn compare(current: Option<&Release>, desired: Option<&Desired>, observed: &Observed) -> Drift {
+    let mut differences = Vec::new();
+    let mut ready = 0;
+    for (digest, fleet) in &observed.fleets {
+        let alive = fleet.starting + fleet.ready;
+        if current.is_none_or(|release| release.digest() != *digest) && alive > 0 {
+            differences
+                .push(format!("{alive} instances of {} run, which the ledger does not say", digest.short()));
+        }
+    }
+    if let Some(release) = current {
+        let fleet = observed.fleet(&release.digest());
+        ready = fleet.ready;
+        let wanted = desired.map_or(1, |desired| desired.replicas);
+        if fleet.ready < wanted {
+            let mut text =
+                format!("{} of {wanted} instances of {} are ready", fleet.ready, release.sha().short());
+            if let Some(failing) = fleet.failing.first() {
+                text.push_str(&format!("; {}: {}", failing.instance, failing.message));
+            }
+            differences.push(text);
+        }
+        if fleet.ready > wanted {
+            differences.push(format!(
+                "{} instances of {} run, {wanted} should",
+                fleet.ready,
+                release.sha().short()
+            ));
+        }
+        if observed.traffic.is_none() {
+            differences.push("nobody receives requests".into());
+        } else if fleet.serving == 0 || observed.traffic == Some(Traffic::Shared) {
+            differences.push("requests go to another release than the ledger says".into());
+        }
+    }
+    if differences.is_empty() { Drift::None { ready } } else { Drift::Drifted { differences } }
+}
+
+async fn ways_back(
+    context: &Context,
+    environment: &Environment,
+    target: &RunningTarget,
+    deployed: &[Deployed],
+) -> Result<Vec<WayBack>, Failure> {
+    let reader = context.reader(context.repository_of(environment))?;
+    let looks = deployed.iter().filter(|row| !row.running).take(MOST_WAYS_BACK).map(|row| {
+        let reader = &reader;
+        async move {
+            let release = &row.release;
+            let (tag, held) = tokio::join!(reader.resolve_tag(release.sha().as_str()), target.holds(release));
+            let held = held == Lookup::Found(true);
+            let (possible, reason) = match tag {
+                Lookup::Found(at) if at.digest() == release.digest() => {
+                    (true, "tag and digest are in the registry".into())
+                }
+                Lookup::Found(at) => (false, format!("its tag now points to {}", at.digest())),
+                Lookup::Absent if held => (true, "gone from the registry; the target still holds it".into()),
+                Lookup::Absent => (false, "its tag is gone from the registry".into()),
+                Lookup::Invalid(why) => (false, why),
+                Lookup::Unknown(_) if held => {
+                    (true, "the registry cannot be asked; the target holds it".into())
+                }
+                Lookup::Unknown(why) => (false, format!("unknown: {why}")),
+            };
+            WayBack {
+                image_sha: release.sha().clone(),
+                image_ref: release.image.clone(),
+                deployed_at: row.last,
+                possible,
+                reason,
+            }
+        }
+    });
+    Ok(join_all(looks).await)
+}
+
+async fn coverage(
+    context: &Context,
+    environment: &Environment,
+    deployed: &[Deployed],
+) -> Result<Coverage, Failure> {
+    let shas: Vec<Commit> = deployed.iter().map(|row| row.release.sha().clone()).collect();
+    let (ledger, kind) = (context.ledger.clone(), environment.repository);
+    let signed = blocking("reading the ledger", move || {
+        let mut signed = 0;
+        for sha in &shas {
+            let build = ledger.build_of(sha, kind)?;
+            signed += u32::from(
+                build.is_some_and(|build| build.metadata.signature_status == SignatureStatus::Verified),
+            );
+        }
+        Ok::<_, Failure>(signed)
+    })
+    .await??;
+    Ok(Coverage { signed, deployed: u32::try_from(deployed.len()).unwrap_or(u32::MAX) })
+}
+
+/// All that is known about one commit, from ledger and local store.
+///
+/// # Errors
+/// When the ledger cannot be read or nothing is known.
+pub async fn show(context: &Context, sha: &Commit) -> Result<ShowReport, Failure> {
+    const MOST: u64 = 1000;
+    let in_store = context.store()?.resolve(sha.as_str())?.map(|descriptor| descriptor.digest);
+    let (ledger, wanted) = (context.ledger.clone(), sha.clone());
+    let (builds, rollouts, entries) = blocking("reading the ledger", move || {
+        let builds = ledger.builds(Some(&wanted), MOST)?;
+        let rollouts = ledger.rollouts(None, MOST)?;
+        let filter = plimsoll_ledger::Filter { sha: Some(wanted.clone()), ..Default::default() };
+        let entries = ledger.entries(&filter, true, MOST)?;
+        Ok::<_, Failure>((builds, rollouts, entries))
+    })
+    .await??;
+    let rollouts: Vec<_> = rollouts
+        .into_iter()
+        .filter(|row| row.to.sha() == sha || row.from.as_ref().is_some_and(|r| r.sha() == sha))
+        .collect();
+    if in_store.is_none() && entries.is_empty() {
+        return Err(PipelineError::NothingKnown { sha: sha.to_string() }.into());
+    }
+    let running_in = {
+        let (ledger, sha) = (context.ledger.clone(), sha.clone());
+        let names: Vec<String> = context.config.config.environments.keys().cloned().collect();
+        blocking("reading the ledger", move || {
+            let mut found = Vec::new();
+            for name in names {
+                if ledger.current(&name)?.is_some_and(|running| running.release.sha() == &sha) {
+                    found.push(name);
+                }
+            }
+            Ok::<_, Failure>(found)
+        })
+        .await??
+    };
+    Ok(ShowReport {
+        schema: "plimsoll/show/v1",
+        image_sha: sha.clone(),
+        in_store,
+        running_in,
+        builds: builds.into_iter().map(Into::into).collect(),
+        rollouts: rollouts.into_iter().map(Into::into).collect(),
+        ledger_entries: entries.iter().map(|entry| entry.seq).collect(),
+    })
+}

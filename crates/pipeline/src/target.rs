@@ -1,0 +1,215 @@
+//! The environment's target, whichever it is, and the switch in front of it.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use plimsoll_config::{Environment, Target as Configured};
+use plimsoll_model::{Failure, Lookup, Release};
+use plimsoll_oci::ImageSource;
+use plimsoll_rollout_core::fleet::{FleetOps, FleetTarget, InstanceOp};
+use plimsoll_rollout_core::{BoxFuture, Desired, Observed, Target, TargetError};
+use plimsoll_rollout_local::{LocalFleet, Options as LocalOptions};
+use plimsoll_rollout_switch::{Control, Launch, Settings, SwitchError, ensure};
+
+use crate::context::Context;
+use crate::error::PipelineError;
+use crate::gather::OnTarget;
+use crate::{Step, blocking};
+
+/// The hidden command that becomes an environment's switch.
+pub const SWITCH_COMMAND: &str = "__switch";
+/// The hidden command that supervises one local instance.
+pub const REPLICA_COMMAND: &str = "__replica";
+/// How long a switch may take to answer once it is started.
+const SWITCH_WAIT: Duration = Duration::from_secs(10);
+
+/// A target that is set up and can be driven.
+pub(crate) struct Running {
+    environment: String,
+    kind: Kind,
+    switch: Launch,
+}
+
+enum Kind {
+    Local(std::sync::Arc<FleetTarget<LocalFleet>>),
+}
+
+/// The folder of one environment.
+fn folder(context: &Context, environment: &str) -> PathBuf {
+    context.state_folder().join("environments").join(environment)
+}
+
+impl Running {
+    /// Opens what the environment is configured to run on. Starts nothing.
+    pub(crate) fn open(context: &Context, environment: &Environment) -> Result<Self, Failure> {
+        let folder = folder(context, &environment.name);
+        let grace_sec = u32::try_from(environment.bounds.drain.as_secs()).unwrap_or(u32::MAX);
+        let (kind, listen) = match &environment.target {
+            Configured::Local(local) => {
+                context.store()?;
+                let fleet = LocalFleet::open(
+                    LocalOptions {
+                        environment: environment.name.clone(),
+                        folder: folder.clone(),
+                        health: local.health.clone(),
+                        env_file: local.env_file.as_ref().map(|path| context.root().join(path)),
+                        supervise: vec![context.executable.clone(), REPLICA_COMMAND.into()],
+                        grace_sec,
+                    },
+                    Control::new(&folder.join("switch")),
+                )?;
+                (Kind::Local(std::sync::Arc::new(FleetTarget::new(fleet))), local.listen)
+            }
+            other => {
+                return Err(PipelineError::TargetKind {
+                    environment: environment.name.clone(),
+                    target: other.kind().to_string(),
+                }
+                .into());
+            }
+        };
+        Ok(Self {
+            environment: environment.name.clone(),
+            kind,
+            switch: switch_launch(context, &environment.name, folder.join("switch"), listen)?,
+        })
+    }
+
+    /// What the machine drives.
+    pub(crate) fn target(&self) -> &dyn Target {
+        match &self.kind {
+            Kind::Local(target) => &**target,
+        }
+    }
+
+    /// Everything that can be done before anything moves: the switch runs, the
+    /// image is here by digest and ready to be started. What fails now fails
+    /// before anything was touched.
+    pub(crate) async fn prepare(
+        &self,
+        context: &Context,
+        release: &Release,
+        source: &dyn ImageSource,
+    ) -> Result<(), Failure> {
+        ensure(&self.switch).await?;
+        let step = Step::start(context, "fetch", release.digest().short());
+        match &self.kind {
+            Kind::Local(target) => {
+                let ops = target.ops();
+                ops.revive().map_err(PipelineError::from)?;
+                if ops.holds(release) {
+                    step.finish("already unpacked here");
+                    return Ok(());
+                }
+                let layout = context.store()?;
+                let manifest = source.fetch(&release.image, &layout).await?;
+                let (target, release) = (target.clone(), release.clone());
+                blocking("unpacking the image", move || target.ops().unpack(&release, &layout, &manifest))
+                    .await??;
+            }
+        }
+        step.finish("unpacked");
+        Ok(())
+    }
+
+    /// What is, as the target sees it.
+    pub(crate) async fn observe(&self) -> Result<Observed, TargetError> {
+        self.target().observe().await
+    }
+
+    /// What was last desired, if anything ever was.
+    pub(crate) async fn desired(&self) -> Result<Option<Desired>, TargetError> {
+        match &self.kind {
+            Kind::Local(target) => Ok(target.ops().load().await?.desired),
+        }
+    }
+
+    /// Brings back what the last rollout left, after a reboot.
+    async fn reconcile(&self) -> Result<Vec<InstanceOp>, TargetError> {
+        match &self.kind {
+            Kind::Local(target) => {
+                target.ops().revive()?;
+                target.reconcile().await
+            }
+        }
+    }
+}
+
+impl OnTarget for Running {
+    fn holds(&self, release: &Release) -> BoxFuture<'_, Lookup<bool>> {
+        let held = match &self.kind {
+            Kind::Local(target) => Lookup::Found(target.ops().holds(release)),
+        };
+        Box::pin(std::future::ready(held))
+    }
+}
+
+fn switch_launch(
+    context: &Context,
+    environment: &str,
+    state_dir: PathBuf,
+    listen: SocketAddr,
+) -> Result<Launch, Failure> {
+    let settings = Settings::new(environment, listen);
+    Ok(Launch {
+        exe: context.executable.clone(),
+        args: vec![OsString::from(SWITCH_COMMAND), state_dir.clone().into_os_string()],
+        state_dir,
+        settings,
+        version: env!("CARGO_PKG_VERSION").into(),
+        replace: true,
+        wait: SWITCH_WAIT,
+    })
+}
+
+/// What the ledger says serves in an environment.
+pub(crate) async fn running(context: &Context, environment: &str) -> Result<Option<Release>, Failure> {
+    let (ledger, environment) = (context.ledger.clone(), environment.to_owned());
+    let running = blocking("reading the ledger", move || ledger.current(&environment)).await??;
+    Ok(running.map(|running| running.release))
+}
+
+/// Stops an environment's replicas, and then its switch. What was desired stays
+/// recorded: [`revive`] brings it back.
+///
+/// # Errors
+/// When the target cannot be told.
+pub async fn stop(context: &Context, environment: &str) -> Result<(), Failure> {
+    let environment = context.environment(environment)?.clone();
+    let target = Running::open(context, &environment)?;
+    match &target.kind {
+        Kind::Local(fleet) => fleet.ops().stop_all().await.map_err(PipelineError::from)?,
+    }
+    match Control::new(&target.switch.state_dir).shutdown().await {
+        Ok(()) | Err(SwitchError::NotRunning { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Brings an environment back as the last rollout left it: switch and
+/// replicas. For after a reboot; harmless at any other time. Returns what was
+/// done, in words.
+///
+/// # Errors
+/// When the switch cannot be started or the target cannot be told.
+pub async fn revive(context: &Context, environment: &str) -> Result<Vec<String>, Failure> {
+    const TURNS: usize = 600;
+    let environment = context.environment(environment)?.clone();
+    let target = Running::open(context, &environment)?;
+    ensure(&target.switch).await?;
+    let mut done = Vec::new();
+    for _ in 0..TURNS {
+        let ops = target.reconcile().await.map_err(PipelineError::from)?;
+        let waiting = target.observe().await.map_err(PipelineError::from)?;
+        let starting: u32 = waiting.fleets.values().map(|fleet| fleet.starting).sum();
+        if ops.is_empty() && starting == 0 {
+            break;
+        }
+        done.extend(ops.iter().map(ToString::to_string));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    tracing::info!(environment = %target.environment, operations = done.len(), "environment revived");
+    Ok(done)
+}
