@@ -169,6 +169,9 @@ fn build_root(root: &Path, binds: &[(&Path, &Path)]) -> Result<(), Failure> {
         fs::create_dir_all(&to).map_err(during("make the constant paths"))?;
         bind(from, &to).map_err(during("bind the constant paths"))?;
     }
+    // What a build writes to the root itself would vanish; better it fails.
+    let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | MsFlags::MS_NOSUID;
+    mount(none, root, none, read_only, none).map_err(during("protect the new root"))?;
     // pivot_root(2), "pivot_root(\".\", \".\")": the old root ends up on top of
     // the new one and is taken off.
     std::env::set_current_dir(root).map_err(during("enter the new root"))?;

@@ -153,3 +153,70 @@ fn copy_start(field: &mut [u8; NAME], bytes: &[u8]) {
     let length = bytes.len().min(NAME);
     field[..length].copy_from_slice(&bytes[..length]);
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::io::Write;
+
+    use super::super::compress::{Compression, PackError, pack};
+    use super::*;
+
+    fn written(nodes: &[(&str, Node)]) -> Result<Vec<u8>, Error> {
+        let mut out = Vec::new();
+        let result = pack(Compression::Zstd, 1, &mut out, |blocks| {
+            let mut tar = TarStream { blocks, mtime: 7 };
+            nodes.iter().try_for_each(|(path, node)| tar.append(path.as_bytes(), node))?;
+            tar.finish()
+        });
+        match result {
+            Ok(_) => Ok(zstd::decode_all(&out[..]).unwrap()),
+            Err(PackError::Produce(error)) => Err(error),
+            Err(PackError::Write(error)) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_what_was_measured_is_refused() {
+        // The kernel says 0 bytes and gives more: as a file that grows does.
+        let growing = Node::File { source: "/proc/self/status".into(), mode: 0o644 };
+        assert!(matches!(written(&[("x", growing)]), Err(Error::Changed { .. })));
+        // What was a file when it was selected is none now.
+        for other in ["/dev/null", "/tmp"] {
+            let node = Node::File { source: other.into(), mode: 0o644 };
+            assert!(matches!(written(&[("x", node)]), Err(Error::Changed { .. })), "{other}");
+        }
+        let gone = Node::File { source: "/nonexistent".into(), mode: 0o644 };
+        assert!(matches!(written(&[("x", gone)]), Err(Error::Unreadable { .. })));
+    }
+
+    #[test]
+    fn sizes_and_names_at_the_edges_of_the_format() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut nodes = Vec::new();
+        for (at, size) in [0_usize, 1, 511, 512, 513].into_iter().enumerate() {
+            let source = dir.path().join(at.to_string());
+            File::create(&source).unwrap().write_all(&vec![b'x'; size]).unwrap();
+            // Names of 99, 100 and 101 bytes and longer.
+            nodes.push(("n".repeat(99 + at), Node::File { source, mode: 0o600 }));
+        }
+        nodes.push(("z".into(), Node::Link { target: "t".repeat(101).into() }));
+        nodes.push(("d".repeat(100), Node::Directory));
+        let borrowed: Vec<(&str, Node)> = nodes.iter().map(|(path, node)| (&**path, node.clone())).collect();
+        let tar = written(&borrowed).unwrap();
+        assert_eq!(tar.len() % 512, 0);
+        let mut archive = tar::Archive::new(&tar[..]);
+        let mut seen = Vec::new();
+        for entry in archive.entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).unwrap();
+            let link = entry.link_name_bytes().map(|link| link.len());
+            seen.push((entry.path_bytes().len(), content.len(), link));
+        }
+        let files = [(99, 0), (100, 1), (101, 511), (102, 512), (103, 513)];
+        let mut expected: Vec<_> = files.map(|(name, size)| (name, size, None)).to_vec();
+        expected.extend([(1, 0, Some(101)), (101, 0, None)]);
+        assert_eq!(seen, expected);
+    }
+}
