@@ -11,10 +11,11 @@ use plimsoll_oci::{
     ContainerConfig, Descriptor, History, ImageConfig, Layout, Manifest, limits, media_type,
     require_linux_amd64,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::layer::base::BaseTree;
-use crate::layer::compress::{Compression, default_workers};
+use crate::layer::compress::Compression;
 use crate::layer::resolve::Root;
 use crate::layer::select::{Claims, FileCopy, select};
 use crate::layer::{self, Layer};
@@ -175,6 +176,7 @@ pub(crate) fn assemble(
     checkout: &Checkout,
     layout: &Layout,
     observer: &dyn Observer,
+    cancel: &CancellationToken,
 ) -> Result<Assembled, Error> {
     validate(spec)?;
     let store = |source| Error::Store { source };
@@ -198,7 +200,7 @@ pub(crate) fn assemble(
         .collect::<Result<Vec<_>, _>>()?;
     for (copy, tree) in spec.copies.iter().zip(&trees) {
         let step = Step::start(observer, "layer", format!("{} -> {}", copy.from, copy.to));
-        let layer = layer::write(tree, checkout.epoch(), spec.compression, default_workers(), layout)?;
+        let layer = layer::write(tree, checkout.epoch(), spec.compression, layout, cancel)?;
         step.finish(format!(
             "{} entries, {} bytes, {} compressed, {}",
             layer.entries,

@@ -1,6 +1,6 @@
 //! The whole way from a commit to an image in the local store.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,11 @@ pub struct BuildRequest {
     pub command: Option<BuildCommand>,
     /// What becomes of its result.
     pub recipe: Recipe,
-    /// Directory for checkouts, e.g. `.plimsoll/tmp`; made if needed.
+    /// Directory for checkouts, e.g. `.plimsoll/tmp`; made if needed. Where the
+    /// build command gets no namespace of its own, a directory inside of the
+    /// working directory is not used but the system's temporary directory:
+    /// cargo, npm and others would find the working directory's files by
+    /// looking in the directories above (BLD-1).
     pub work_dir: PathBuf,
     /// A target directory that is kept between builds (`--reuse-target`). Such
     /// a build is not clean (BLD-1).
@@ -164,10 +168,10 @@ pub(crate) async fn make(
     let (builder, compressor, assembled) = match &request.recipe {
         Recipe::Native(spec) => {
             let compressor = spec.compression.compressor();
-            let (spec, checkout, layout, observer) =
-                (spec.clone(), checkout.clone(), layout.clone(), observer.clone());
+            let (spec, checkout, layout) = (spec.clone(), checkout.clone(), layout.clone());
+            let (observer, cancel) = (observer.clone(), request.cancel.clone());
             let assembled =
-                blocking(move || assemble::assemble(&spec, &checkout, &layout, &*observer)).await?;
+                blocking(move || assemble::assemble(&spec, &checkout, &layout, &*observer, &cancel)).await?;
             (Builder::Native, Some(compressor), assembled)
         }
         Recipe::Layout(spec) => {
@@ -204,11 +208,26 @@ async fn check_out(
     observer: &Arc<dyn Observer>,
 ) -> Result<Checkout, Error> {
     let step = Step::start(&**observer, "checkout", format!("commit {}", request.commit.short()));
-    let (source, commit, parent) = (source.clone(), request.commit.clone(), request.work_dir.clone());
+    let (source, commit) = (source.clone(), request.commit.clone());
+    let (parent, enter) = (request.work_dir.clone(), request.enter.clone());
     let times = if request.reuse_target.is_some() { FileTimes::Now } else { FileTimes::Commit };
-    let checkout = blocking(move || Checkout::create(&source, &commit, &parent, times)).await?;
+    let checkout = blocking(move || {
+        let hidden = || enter.is_some_and(|executable| command::enter::available(&executable));
+        let parent =
+            if is_inside(&parent, source.worktree()) && !hidden() { std::env::temp_dir() } else { parent };
+        Checkout::create(&source, &commit, &parent, times)
+    })
+    .await?;
     step.finish(format!("{} files, {} bytes", checkout.files(), checkout.bytes()));
     Ok(checkout)
+}
+
+/// Whether `dir`, which need not exist yet, is below `top`.
+fn is_inside(dir: &Path, top: Option<&Path>) -> bool {
+    let Some(top) = top.and_then(|top| top.canonicalize().ok()) else { return false };
+    let Ok(whole) = std::path::absolute(dir) else { return true };
+    let existing = whole.ancestors().find_map(|dir| dir.canonicalize().ok());
+    existing.is_none_or(|dir| dir.starts_with(top))
 }
 
 async fn run_command(

@@ -82,7 +82,7 @@ pub const PAGES: &[Page] = &[
         "file-system",
         "Files can be read and written where the build works.",
         "A full disk or missing rights stop a build.",
-        "The cause is named below the error. Checkouts are made in .plimsoll/tmp of the repository.",
+        "The cause is named below the error. Checkouts are made in .plimsoll/tmp of the repository, or in TMPDIR.",
     ),
     page(
         "BLD-020",

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use common::{Setting, copy, installed, native, recorder, run, setting, shell, skip, tool};
 use plimsoll_image::{
-    Builder, Compression, DockerfileSpec, Error, ImageSpec, LayoutSpec, Recipe, compare, rebuild,
+    Builder, Compression, DockerfileSpec, Error, ImageSpec, LayoutSpec, Paths, Recipe, compare, rebuild,
 };
 use plimsoll_model::{Commit, Diagnose, Digest, Silent};
 
@@ -138,6 +138,24 @@ fn bld_2_rebuilding_names_the_first_difference() {
     // The recorded image keeps its tag.
     assert_eq!(s.layout.resolve(commit.as_str()).unwrap().unwrap().digest, digest);
     assert!(compare(&s.layout, digest, gone).is_err());
+}
+
+#[test]
+fn bld_1_without_a_namespace_the_working_directory_is_not_above_the_checkout() {
+    let s = setting();
+    s.repo.write("file", "x");
+    let commit = s.repo.commit("one");
+    s.repo.write("uncommitted", "x");
+    let observer = recorder();
+    let look = "d=$PWD; while [ $d != / ]; do [ -e $d/uncommitted ] && echo found; d=$(dirname $d); done; git describe --always || true";
+    let spec = Recipe::Native(Box::new(native(vec![copy("file", "/file")])));
+    let mut request = s.request_for(&commit, shell(look), spec);
+    (request.enter, request.work_dir) = (None, s.repo.path().join(".plimsoll/tmp"));
+    let image = s.observed(request, observer.clone()).unwrap();
+    assert_eq!(image.paths(), Paths::Checkout);
+    let lines = observer.lines();
+    assert!(!lines.contains(&"found".into()), "{lines:?}");
+    assert!(!lines.iter().any(|line| commit.as_str().starts_with(line.as_str())), "{lines:?}");
 }
 
 fn dockerfile(host: &str) -> DockerfileSpec {

@@ -199,6 +199,21 @@ fn bld_1_a_read_only_result_of_a_build_is_removed_too() {
 }
 
 #[test]
+fn what_a_killed_build_left_behind_is_removed_by_the_next() {
+    let repo = Repo::new();
+    let commit = repo.commit("empty");
+    let parent = tempfile::tempdir().unwrap();
+    let abandoned = parent.path().join("checkout-0123-dead");
+    fs::create_dir_all(abandoned.join("src")).unwrap();
+    fs::write(abandoned.join("lock"), "").unwrap();
+    let make = || Checkout::create(&repo.source(), &commit, parent.path(), FileTimes::Now).unwrap();
+    let first = make();
+    assert!(!abandoned.exists());
+    let second = make();
+    assert!(first.path().exists() && second.path().exists(), "one in use was removed");
+}
+
+#[test]
 fn bld_1_submodules_recursively_and_offline() {
     let inner = Repo::new();
     inner.write("inner", "i");

@@ -15,6 +15,9 @@
 //! process with threads, so the program calls itself: the first thing its
 //! `main` does is to hand arguments that begin with [`ARGUMENT`] to [`main`].
 //!
+//! Hard links between these directories and others fail there, as across file
+//! systems; tools that try them copy instead.
+//!
 //! Where it is not allowed, the command runs in the checkout's own directory:
 //! what does not write absolute paths of its own tree into its output is still
 //! reproducible.
@@ -86,6 +89,16 @@ impl Enclosure {
             }
         }
     }
+}
+
+/// Whether build commands get constant paths on this system, with this
+/// executable.
+pub fn available(executable: &Path) -> bool {
+    let Ok(dir) = tempfile::tempdir() else { return false };
+    let (root, source) = (dir.path().join("root"), dir.path().join("src"));
+    let made = fs::create_dir(&root).and_then(|()| fs::create_dir(&source)).is_ok();
+    let enclosure = Enclosure { executable: executable.into(), root, binds: vec![(source, SOURCE)] };
+    made && enclosure.works()
 }
 
 /// Sets the namespace up and becomes the program; only returns, with the exit

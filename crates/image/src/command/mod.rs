@@ -10,6 +10,7 @@
 //! | `LC_ALL`, `TZ` | `C.UTF-8`, `UTC`, unless configured |
 //! | `CARGO_INCREMENTAL` | `0`, unless configured |
 //! | `CARGO_HOME` | a constant path ([`enter`]) where that is possible |
+//! | `GIT_CEILING_DIRECTORIES` | the directory above the checkout |
 //! | `CARGO_TARGET_DIR` | only when a target directory is reused |
 //!
 //! `CARGO_TARGET_DIR`, `RUSTFLAGS`, `MAKEFLAGS`, compiler wrappers and caches of
@@ -117,12 +118,16 @@ pub(crate) async fn run(command: &BuildCommand, run: Run<'_>) -> Result<Paths, E
     for (name, value) in &command.env {
         check_variable(name, value)?;
     }
-    if let Some(target) = run.reuse_target {
-        std::fs::create_dir_all(target).map_err(|e| Error::io("create", target, e))?;
-    }
+    let target = match run.reuse_target {
+        Some(target) => {
+            let made = std::fs::create_dir_all(target).and_then(|()| target.canonicalize());
+            Some(made.map_err(|e| Error::io("create", target, e))?)
+        }
+        None => None,
+    };
     let inherited: BTreeMap<&str, String> =
         INHERITED.iter().filter_map(|name| Some((*name, std::env::var(name).ok()?))).collect();
-    let enclosure = enclosure(&run, &inherited)?;
+    let enclosure = enclosure(&run, target.as_deref(), &inherited)?;
     let paths = if enclosure.is_some() { Paths::Constant } else { Paths::Checkout };
     let mut process = match &enclosure {
         Some(enclosure) => enclosure.command("sh"),
@@ -135,10 +140,13 @@ pub(crate) async fn run(command: &BuildCommand, run: Run<'_>) -> Result<Paths, E
         process.env("CARGO_HOME", enter::CARGO_HOME);
     }
     process.envs(&command.env);
-    if let Some(target) = run.reuse_target {
+    if let Some(target) = &target {
         let constant = Path::new(enter::TARGET);
         process.env("CARGO_TARGET_DIR", if enclosure.is_some() { constant } else { target });
     }
+    // Were the checkout inside of a repository, `git describe` would find that.
+    let above = Path::new(enter::SOURCE).parent().unwrap_or(Path::new("/"));
+    process.env("GIT_CEILING_DIRECTORIES", if enclosure.is_some() { above } else { run.checkout.beside() });
     process
         .env("PLIMSOLL_COMMIT", run.checkout.commit().as_str())
         .env("PLIMSOLL_SHORT_SHA", run.checkout.commit().short())
@@ -157,7 +165,11 @@ pub(crate) async fn run(command: &BuildCommand, run: Run<'_>) -> Result<Paths, E
 }
 
 /// The namespace, where there is a program for it and the kernel lets us.
-fn enclosure(run: &Run<'_>, inherited: &BTreeMap<&str, String>) -> Result<Option<Enclosure>, Error> {
+fn enclosure(
+    run: &Run<'_>,
+    target: Option<&Path>,
+    inherited: &BTreeMap<&str, String>,
+) -> Result<Option<Enclosure>, Error> {
     let Some(executable) = run.enter else { return Ok(None) };
     let root = run.checkout.beside().join("root");
     std::fs::create_dir_all(&root).map_err(|e| Error::io("create", &root, e))?;
@@ -169,7 +181,7 @@ fn enclosure(run: &Run<'_>, inherited: &BTreeMap<&str, String>) -> Result<Option
     if let Some(home) = cargo_home.filter(|home| home.is_dir()) {
         binds.push((home, enter::CARGO_HOME));
     }
-    if let Some(target) = run.reuse_target {
+    if let Some(target) = target {
         binds.push((target.to_owned(), enter::TARGET));
     }
     for (from, _) in &mut binds {

@@ -13,8 +13,9 @@ pub(crate) mod tar;
 
 use plimsoll_model::Digest;
 use plimsoll_oci::{Descriptor, Layout};
+use tokio_util::sync::CancellationToken;
 
-use compress::{Compression, PackError};
+use compress::{Compression, PackError, default_workers};
 use select::Tree;
 use tar::TarStream;
 
@@ -57,14 +58,19 @@ pub(crate) fn write(
     tree: &Tree,
     mtime: u64,
     compression: Compression,
-    workers: usize,
     layout: &Layout,
+    cancel: &CancellationToken,
 ) -> Result<Layer, Error> {
     let store = |source| Error::Store { source };
     let mut blob = layout.writer().map_err(store)?;
-    let whole = compress::pack(compression, workers, &mut blob, |blocks| {
+    let whole = compress::pack(compression, default_workers(), &mut blob, |blocks| {
         let mut tar = TarStream { blocks, mtime };
-        tree.iter().try_for_each(|(path, node)| tar.append(path, node))?;
+        for (path, node) in tree {
+            if cancel.is_cancelled() {
+                return Err(Error::Interrupted);
+            }
+            tar.append(path, node)?;
+        }
         tar.finish()
     });
     let whole = whole.map_err(|error| match error {

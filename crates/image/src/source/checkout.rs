@@ -12,7 +12,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -39,6 +39,11 @@ const LINK_LIMIT: u64 = 4096;
 /// git-lfs, docs/spec.md: pointers are shorter than 1024 bytes.
 const LFS_POINTER_LIMIT: usize = 1024;
 
+/// Names of checkouts begin with this.
+const PREFIX: &str = "checkout-";
+/// The file that is locked as long as a checkout is used.
+const LOCK: &str = "lock";
+
 /// Which modification time the files get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileTimes {
@@ -54,6 +59,8 @@ pub enum FileTimes {
 #[derive(Debug)]
 pub struct Checkout {
     dir: TempDir,
+    /// Held as long as this process lives.
+    _lock: File,
     tree: PathBuf,
     commit: Commit,
     time: Timestamp,
@@ -83,11 +90,15 @@ impl Checkout {
     /// directory cannot be written. What was written is removed again.
     pub fn create(source: &Source, commit: &Commit, parent: &Path, times: FileTimes) -> Result<Self, Error> {
         let time = source.commit_time(commit)?;
-        fs::create_dir_all(parent).map_err(|e| Error::io("create", parent, e))?;
-        let dir = tempfile::Builder::new()
-            .prefix(&format!("checkout-{}-", commit.short()))
-            .tempdir_in(parent)
-            .map_err(|e| Error::io("create a directory under", parent, e))?;
+        let fail = |e| Error::io("create a directory under", parent, e);
+        fs::create_dir_all(parent).map_err(fail)?;
+        // Relative paths would mean something else to the build command.
+        let parent = parent.canonicalize().map_err(fail)?;
+        remove_abandoned(&parent);
+        let prefix = format!("{PREFIX}{}-", commit.short());
+        let dir = tempfile::Builder::new().prefix(&prefix).tempdir_in(&parent).map_err(fail)?;
+        let lock =
+            File::create(dir.path().join(LOCK)).and_then(|file| file.lock().map(|()| file)).map_err(fail)?;
         let tree = dir.path().join("src");
         let stamp = match times {
             FileTimes::Commit => {
@@ -100,7 +111,7 @@ impl Checkout {
         writer.write_tree(source, commit, Path::new(""), 0)?;
         writer.stamp_dirs()?;
         let (files, bytes) = (writer.files, writer.bytes);
-        Ok(Self { dir, tree, commit: commit.clone(), time, files, bytes })
+        Ok(Self { dir, _lock: lock, tree, commit: commit.clone(), time, files, bytes })
     }
 
     /// The top of the tree.
@@ -413,10 +424,34 @@ fn is_safe(path: &[u8]) -> bool {
 
 impl Drop for Checkout {
     fn drop(&mut self) {
-        // Builds leave read-only directories behind (module caches, vendored
-        // trees); removal needs them writable.
-        if fs::remove_dir_all(self.dir.path()).is_err() {
-            make_writable(self.dir.path());
+        remove(self.dir.path());
+    }
+}
+
+/// Removes a checkout. Builds leave read-only directories behind (module
+/// caches, vendored trees); removal needs them writable.
+fn remove(dir: &Path) {
+    if fs::remove_dir_all(dir).is_ok() {
+        return;
+    }
+    make_writable(dir);
+    if let Err(error) = fs::remove_dir_all(dir) {
+        tracing::warn!(dir = %dir.display(), %error, "cannot remove a checkout");
+    }
+}
+
+/// Removes the checkouts that killed processes left behind: nobody holds their
+/// lock.
+fn remove_abandoned(parent: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    for entry in entries.flatten() {
+        if !entry.file_name().as_bytes().starts_with(PREFIX.as_bytes()) {
+            continue;
+        }
+        // One without a lock file is just being made.
+        let lock = File::open(entry.path().join(LOCK));
+        if lock.is_ok_and(|lock| lock.try_lock().is_ok()) {
+            remove(&entry.path());
         }
     }
 }
