@@ -302,12 +302,17 @@ impl Ledger {
     /// Replaces the copy beside the database. The entry is recorded already, so
     /// a copy that cannot be written is reported and is no failure; it then
     /// only attests an earlier size. For the same reason it is not synchronised:
-    /// after a power cut it may be an older one, or empty, which counts as none.
+    /// after a crash it may be an older one, missing, or empty, which counts as
+    /// missing. The old copy is removed first, because a rename that replaces a
+    /// file makes some file systems write the new one out at once, which costs
+    /// as much as the append.
     fn copy_checkpoint(&self, checkpoint: &str) {
         let Some(path) = &self.shared.copy else { return };
         let temporary = temporary_beside(path);
-        let written =
-            write_private(&temporary, checkpoint.as_bytes()).and_then(|_| std::fs::rename(&temporary, path));
+        let written = write_private(&temporary, checkpoint.as_bytes()).and_then(|_| {
+            let _ = std::fs::remove_file(path);
+            std::fs::rename(&temporary, path)
+        });
         if let Err(error) = written {
             let _ = std::fs::remove_file(&temporary);
             tracing::warn!(path = %path.display(), %error, "the copy of the ledger's checkpoint was not written");
