@@ -29,13 +29,20 @@ use crate::{headers, tunnel};
 /// How long to wait before all instances are tried again.
 const AGAIN: Duration = Duration::from_millis(25);
 
+/// How often a request that was sent may be sent again: one that kills what
+/// it is sent to must not go round all instances.
+const MAX_LOST: u32 = 1;
+
 /// What came of one try.
 enum Tried {
     Answered(Response<ResponseBody>),
     /// Try the same or another instance.
     Again {
         request: Request<RequestBody>,
+        /// The instance may be chosen again.
         spare_instance: bool,
+        /// It may have had the whole request.
+        sent: bool,
     },
     GaveUp(StatusCode, &'static str),
 }
@@ -83,7 +90,7 @@ async fn forward(
 
     let deadline = arrived + Duration::from_secs_f64(shared.settings.wait_sec);
     let mut tried: Vec<u64> = Vec::new();
-    let mut fresh = false;
+    let (mut fresh, mut lost) = (false, 0);
     loop {
         let Some(flight) = shared.pick(front, &tried) else {
             // Watch before asking again, so that no change is missed.
@@ -105,8 +112,12 @@ async fn forward(
         match attempt(front, flight, request, &mut user, fresh, arrived).await {
             Tried::Answered(response) => return response,
             Tried::GaveUp(status, text) => return own(front, status, text),
-            Tried::Again { request: same, spare_instance } => {
+            Tried::Again { request: same, spare_instance, sent } => {
                 request = same;
+                lost += u32::from(sent);
+                if lost > MAX_LOST {
+                    return own(front, StatusCode::BAD_GATEWAY, "the instances did not answer");
+                }
                 fresh = true;
                 if !spare_instance {
                     tried.push(instance);
@@ -142,7 +153,7 @@ async fn attempt(
                 counters.retries.fetch_add(1, Relaxed);
                 instance.errors.fetch_add(1, Relaxed);
                 instance.suspect(&front.shared);
-                return Tried::Again { request, spare_instance: false };
+                return Tried::Again { request, spare_instance: false, sent: false };
             }
         },
     };
@@ -177,7 +188,7 @@ async fn attempt(
         }
         Err(Unanswered::Unsent(request)) => {
             counters.retries.fetch_add(1, Relaxed);
-            Tried::Again { request: *request, spare_instance: reused }
+            Tried::Again { request: *request, spare_instance: reused, sent: false }
         }
         Err(Unanswered::Lost(error)) => match again {
             Some(request) => {
@@ -187,7 +198,7 @@ async fn attempt(
                     failed();
                 }
                 counters.retries.fetch_add(1, Relaxed);
-                Tried::Again { request, spare_instance: reused }
+                Tried::Again { request, spare_instance: reused, sent: !reused }
             }
             None => {
                 tracing::debug!(instance = %instance.name, %error, "no answer");

@@ -432,3 +432,85 @@ impl Instance {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::Entry;
+
+    fn entry(name: &str, port: u16, weight: u32) -> Entry {
+        Entry {
+            instance: name.into(),
+            digest: Digest::from_sha256([1; 32]),
+            sha: "0123456789abcdef0123456789abcdef01234567".parse().unwrap(),
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            weight,
+        }
+    }
+
+    fn table(generation: u64, entries: &[Entry]) -> Table {
+        Table { generation, fence: 1, entries: entries.to_vec(), ..Table::empty() }
+    }
+
+    fn shared(entries: &[Entry]) -> (Arc<Shared>, Arc<FrontState>) {
+        let settings = Settings::new("test", SocketAddr::from(([127, 0, 0, 1], 1)));
+        let shared = Shared::new(settings, "1", 1, table(1, entries));
+        let front = FrontState::new(&shared, 0, SocketAddr::from(([127, 0, 0, 1], 2)));
+        (shared, front)
+    }
+
+    #[test]
+    fn the_least_loaded_by_weight_is_chosen_and_the_failing_only_when_all_are() {
+        let (shared, front) = shared(&[entry("a", 1, 3), entry("b", 2, 1)]);
+        let flights: Vec<Flight> = (0..8).map(|_| shared.pick(&front, &[]).unwrap()).collect();
+        let on_a = flights.iter().filter(|flight| flight.instance.name == "a").count();
+        assert_eq!(on_a, 6);
+        drop(flights);
+        for instance in shared.routed().0 {
+            instance.failing.store(instance.name == "a", Ordering::Relaxed);
+        }
+        assert!((0..8).all(|_| shared.pick(&front, &[]).unwrap().instance.name == "b"));
+        let b = shared.pick(&front, &[]).unwrap().instance.id;
+        assert_eq!(shared.pick(&front, &[b]).unwrap().instance.name, "a");
+        let a = shared.pick(&front, &[b]).unwrap().instance.id;
+        assert!(shared.pick(&front, &[a, b]).is_none());
+    }
+
+    #[test]
+    fn what_leaves_the_table_drains_and_is_then_forgotten() {
+        let (shared, front) = shared(&[entry("a", 1, 1)]);
+        let flight = shared.pick(&front, &[]).unwrap();
+        shared.install(table(2, &[entry("b", 2, 1)]));
+        assert_eq!(shared.pick(&front, &[]).unwrap().instance.name, "b");
+        let status = shared.status();
+        assert!(!status.drained("a") && status.in_flight("a") == 1 && status.routed("b"));
+        drop(flight);
+        assert!(shared.status().drained("a"));
+        shared.sweep();
+        assert!(shared.open_requests().is_empty());
+    }
+
+    #[test]
+    fn a_predecessor_that_is_behind_keeps_what_left_from_being_drained() {
+        let (shared, front) = shared(&[entry("a", 1, 1)]);
+        let mut leftover = Leftover { pid: 1, fence: 1, generation: 1, ..Leftover::default() };
+        shared.hear(leftover.clone());
+        drop(shared.pick(&front, &[]).unwrap());
+        shared.install(table(2, &[entry("b", 2, 1)]));
+        shared.sweep();
+        assert!(!shared.status().drained("a"));
+        leftover.generation = 2;
+        shared.hear(leftover.clone());
+        assert!(shared.status().drained("a"));
+        // What it still serves counts, known here or not.
+        let theirs = InstanceStatus { in_flight: 2, ..shared.status().instances[0].clone() };
+        leftover.instances = vec![InstanceStatus { instance: "gone".into(), ..theirs.clone() }, theirs];
+        shared.hear(leftover.clone());
+        let status = shared.status();
+        assert_eq!((status.in_flight("b"), status.in_flight("gone")), (2, 2));
+        assert!(!status.drained("gone") && !status.routed("gone"));
+        shared.hear(Leftover { finished: true, ..leftover });
+        assert!(shared.status().drained("gone") && shared.status().predecessor_pid.is_none());
+    }
+}

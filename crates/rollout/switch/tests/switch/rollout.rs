@@ -108,6 +108,32 @@ async fn connections_closed_without_notice_cost_nothing() {
     rude.abort();
 }
 
+/// A request that kills whatever it is sent to is not sent to everybody.
+#[tokio::test]
+async fn a_deadly_request_is_sent_twice_at_most() {
+    let switch = Switch::with(|settings| settings.probe_sec = 3600.0).await;
+    let (mut entries, seen) = (Vec::new(), std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0)));
+    for name in ["a", "b", "c", "d"] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut entry = Instance::start(name, 1).await.entry();
+        entry.address = listener.local_addr().unwrap();
+        entries.push(entry);
+        let seen = std::sync::Arc::clone(&seen);
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                if !read_until(&mut stream, "\r\n\r\n").await.is_empty() {
+                    seen.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+    }
+    switch.control.apply(&Table { health: None, ..switch.table(entries) }).await.unwrap();
+    let (status, body) = switch.client().await.get("/").await.unwrap();
+    assert_eq!((status, body.as_str()), (502, "trial: the instances did not answer\n"));
+    assert_eq!(seen.load(Ordering::Relaxed), 2);
+}
+
 #[tokio::test]
 async fn an_instance_that_comes_back_is_used_again() {
     let switch = Switch::start().await;
