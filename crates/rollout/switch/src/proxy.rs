@@ -54,7 +54,6 @@ pub(crate) async fn serve(
 ) -> Result<Response<ResponseBody>, Infallible> {
     front.arrive();
     let arrived = Instant::now();
-    let closing = front.shared.closing.load(Relaxed);
     let protocol = headers::upgrade(request.headers());
     let mut response = match headers::prepare(&mut request, &front.peer_text) {
         Err(status) => own(&front, status, "this request cannot be passed on"),
@@ -68,6 +67,7 @@ pub(crate) async fn serve(
             None => forward(&front, request, None, arrived).await,
         },
     };
+    let closing = front.shared.closing.load(Relaxed);
     if closing && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
