@@ -135,6 +135,30 @@ impl SimulatedFleet {
     }
 }
 
+impl SimulatedFleet {
+    fn send_requests<'a>(
+        &'a self,
+        entries: &'a [RouteEntry],
+        fence: Option<Fence>,
+    ) -> BoxFuture<'a, Result<(), TargetError>> {
+        let process = self.0.id;
+        let ids: BTreeSet<String> = entries.iter().map(|e| e.id.clone()).collect();
+        let words = ids.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+        Box::pin(async move {
+            let routed = self.0.call("route", move |world| {
+                let refused = world.switch_has_fences && fence.is_some_and(|f| f < world.record.fence);
+                world.say(|| format!("[{process}] route {words}{}", if refused { ": refused" } else { "" }));
+                if !refused {
+                    world.acts(process);
+                    world.route(&ids);
+                }
+                !refused
+            });
+            routed.await?.then_some(()).ok_or_else(|| outdated("route"))
+        })
+    }
+}
+
 impl FleetOps for SimulatedFleet {
     fn now(&self) -> Timestamp {
         self.0.world.lock().wall()
@@ -164,9 +188,15 @@ impl FleetOps for SimulatedFleet {
     }
 
     fn route<'a>(&'a self, entries: &'a [RouteEntry]) -> BoxFuture<'a, Result<(), TargetError>> {
-        let ids: BTreeSet<String> = entries.iter().map(|e| e.id.clone()).collect();
-        let words = ids.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
-        self.act(format!("route {words}"), move |world| world.route(&ids))
+        self.send_requests(entries, None)
+    }
+
+    fn route_as<'a>(
+        &'a self,
+        entries: &'a [RouteEntry],
+        fence: Fence,
+    ) -> BoxFuture<'a, Result<(), TargetError>> {
+        self.send_requests(entries, Some(fence))
     }
 
     fn drain<'a>(&'a self, id: &'a str, seconds: u32) -> BoxFuture<'a, Result<(), TargetError>> {
@@ -188,16 +218,25 @@ impl FleetOps for SimulatedFleet {
         let process = self.0.id;
         let what = format!("store generation {} under fence {}", record.generation(), record.fence.0);
         Box::pin(async move {
-            self.0
-                .call(&what.clone(), move |world| {
-                    world.say(|| format!("[{process}] {what}"));
-                    // The file itself is replaced under a comparison of fences.
-                    if record.fence >= world.record.fence {
-                        world.store(process, record);
-                    }
-                })
-                .await
+            let stored = self.0.call("store the record", move |world| {
+                let refused = record.is_older_than(&world.record);
+                world.say(|| format!("[{process}] {what}{}", if refused { ": refused" } else { "" }));
+                if !refused {
+                    world.store(process, record);
+                }
+                !refused
+            });
+            stored.await?.then_some(()).ok_or_else(|| outdated("store the record"))
         })
+    }
+}
+
+fn outdated(operation: &str) -> TargetError {
+    TargetError {
+        operation: operation.into(),
+        target: "the simulation".into(),
+        reason: "a higher fence was seen".into(),
+        transient: true,
     }
 }
 

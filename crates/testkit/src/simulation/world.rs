@@ -81,6 +81,8 @@ pub struct World {
     pub(super) migrations: BTreeMap<String, Migrations>,
     /// Rollouts whose candidate is judged worse.
     pub(super) worse: BTreeSet<String>,
+    /// Whether the switch itself refuses calls under an outdated fence.
+    pub(super) switch_has_fences: bool,
     /// Ready instances that must be in traffic.
     pub(super) floor: u32,
     /// The earliest time somebody waits for.
@@ -93,8 +95,9 @@ pub struct World {
 }
 
 impl World {
-    pub(super) fn new(rng: fastrand::Rng, faults: Faults) -> Self {
+    pub(super) fn new(mut rng: fastrand::Rng, faults: Faults) -> Self {
         Self {
+            switch_has_fences: rng.bool(),
             now_ms: 0,
             wall_off_ms: 0,
             journal: Vec::new(),

@@ -132,6 +132,12 @@ impl FleetRecord {
     pub fn generation(&self) -> u64 {
         self.desired.as_ref().map_or(0, |d| d.generation)
     }
+
+    /// Whether this one must not replace `stored`: it comes from a former
+    /// owner, or asks for something that has been superseded.
+    pub fn is_older_than(&self, stored: &Self) -> bool {
+        self.fence < stored.fence || self.generation() < stored.generation()
+    }
 }
 
 /// The name of the `n`-th instance a generation creates:

@@ -48,6 +48,22 @@ pub trait FleetOps: Send + Sync {
     /// When the target cannot be told.
     fn route<'a>(&'a self, entries: &'a [RouteEntry]) -> BoxFuture<'a, Result<(), TargetError>>;
 
+    /// [`FleetOps::route`] on behalf of the owner of `fence`. A target whose
+    /// switch remembers the highest fence itself overrides this and refuses a
+    /// lower one, so that not even a call that was under way for long moves
+    /// requests late.
+    ///
+    /// # Errors
+    /// When the target cannot be told, or has seen a higher fence.
+    fn route_as<'a>(
+        &'a self,
+        entries: &'a [RouteEntry],
+        fence: Fence,
+    ) -> BoxFuture<'a, Result<(), TargetError>> {
+        let _ = fence;
+        self.route(entries)
+    }
+
     /// Begins to drain an instance: no new requests, those in flight get
     /// `seconds`. Returns at once; [`FleetOps::list`] shows
     /// [`InstanceState::Draining`] and then [`InstanceState::Drained`]. An
@@ -70,10 +86,14 @@ pub trait FleetOps: Send + Sync {
     /// When it cannot be read. A damaged record is an error, never "none".
     fn load(&self) -> BoxFuture<'_, Result<FleetRecord, TargetError>>;
 
-    /// Stores the record durably, whole or not at all.
+    /// Stores the record durably, whole or not at all, unless
+    /// [`FleetRecord::is_older_than`] says that what is stored is newer:
+    /// compared and replaced under one lock (`flock` on a file beside it), so
+    /// that a process that slept between looking and storing moves nothing
+    /// backwards.
     ///
     /// # Errors
-    /// When it may not have been stored.
+    /// When what is stored is newer, or when it may not have been stored.
     fn store<'a>(&'a self, record: &'a FleetRecord) -> BoxFuture<'a, Result<(), TargetError>>;
 }
 
@@ -150,7 +170,7 @@ impl<O: FleetOps> FleetTarget<O> {
             let result = match &op {
                 InstanceOp::Create { release, name } => self.ops.create(release, name, desired).await,
                 // What follows assumes that requests go where they should.
-                InstanceOp::Route(entries) => Ok(self.ops.route(entries).await?),
+                InstanceOp::Route(entries) => Ok(self.ops.route_as(entries, fence).await?),
                 InstanceOp::Drain { id } => self.ops.drain(id, desired.drain_sec).await,
                 InstanceOp::Remove { id } => self.ops.remove(id).await,
             };
@@ -188,12 +208,17 @@ impl<O: FleetOps> Target for FleetTarget<O> {
     ) -> BoxFuture<'a, Result<Applied, TargetError>> {
         Box::pin(async move {
             let record = self.ops.load().await?;
-            if fence < record.fence || desired.generation < record.generation() {
+            let next = FleetRecord { fence, desired: Some(desired.clone()) };
+            if next.is_older_than(&record) {
                 return Ok(Applied::Fenced { seen: record.fence });
             }
-            let next = FleetRecord { fence, desired: Some(desired.clone()) };
-            if record != next {
-                self.ops.store(&next).await?;
+            if record != next
+                && let Err(error) = self.ops.store(&next).await
+            {
+                // Refused because somebody newer has come in between?
+                let record = self.ops.load().await?;
+                let newer = next.is_older_than(&record);
+                return if newer { Ok(Applied::Fenced { seen: record.fence }) } else { Err(error) };
             }
             self.turn(desired, fence).await.map(|(_, applied)| applied)
         })
