@@ -1,6 +1,6 @@
 //! The rollout machine and the fleet under thousands of seeds (DEP-2, DEP-3,
 //! RBK-3), and broken variants of both, to show that the checks can fail.
-//! `PLIMSOLL_SEEDS=100000` runs more of them.
+//! `PLIMSOLL_SEEDS=100000` runs more of them, `PLIMSOLL_SEEDS=829..830` one.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ use plimsoll_testkit::simulation::{Behaviour, Faults, Options, check, seeds};
 fn every_history_keeps_the_properties() {
     let mut outcomes = std::collections::BTreeMap::new();
     let mut processes = 0;
-    for seed in 0..seeds(3_000) {
+    for seed in seeds(3_000) {
         let report = check(seed, &Options::default());
         if let Some(violation) = &report.violation {
             let skip = report.trace.len().saturating_sub(200);
@@ -27,6 +27,9 @@ fn every_history_keeps_the_properties() {
         }
     }
     println!("{outcomes:?} by {processes} processes");
+    if processes < 1_000 {
+        return;
+    }
     // A simulation in which nothing ever fails, or everything does, proves nothing.
     for outcome in ["succeeded", "failed", "rolled back"] {
         assert!(outcomes.contains_key(outcome), "no rollout {outcome}");

@@ -1,6 +1,7 @@
 //! Runs a history: a tiny executor over virtual time, and what drives it.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,9 +43,15 @@ pub struct Report {
     pub scenario: Scenario,
 }
 
-/// How many seeds a test runs: `PLIMSOLL_SEEDS`, or this many.
-pub fn seeds(default: u64) -> u64 {
-    std::env::var("PLIMSOLL_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(default)
+/// The seeds a test runs: so many, or `PLIMSOLL_SEEDS`, which is a number or a
+/// range such as `829..830`.
+pub fn seeds(default: u64) -> Range<u64> {
+    let asked = std::env::var("PLIMSOLL_SEEDS").ok();
+    let asked = asked.and_then(|text| match text.split_once("..") {
+        Some((from, to)) => Some(from.parse().ok()?..to.parse().ok()?),
+        None => Some(0..text.parse().ok()?),
+    });
+    asked.unwrap_or(0..default)
 }
 
 /// Runs a seed; on a violation switches off one kind of fault after the other
