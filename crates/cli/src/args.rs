@@ -1,0 +1,355 @@
+//! The command line, as `interface.md` promises it to scripts.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
+
+/// One commit of a containerised service to production, and back.
+#[derive(Debug, Parser)]
+#[command(name = "plimsoll", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 refused, 4 integrity violation, \
+                        5 outside unreachable, 6 rolled back, 130 interrupted")]
+pub(crate) struct Cli {
+    /// Options every command takes.
+    #[command(flatten)]
+    pub(crate) global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Common options")]
+pub(crate) struct Global {
+    /// Work as if started in DIR
+    #[arg(short = 'C', value_name = "DIR", global = true, value_hint = ValueHint::DirPath)]
+    pub(crate) directory: Option<PathBuf>,
+    /// A further configuration file, read over plimsoll.toml (repeatable)
+    #[arg(long = "config", value_name = "FILE", global = true, value_hint = ValueHint::FilePath)]
+    pub(crate) config: Vec<PathBuf>,
+    /// Override one configuration key
+    #[arg(long = "set", value_name = "KEY=VALUE", global = true)]
+    pub(crate) set: Vec<String>,
+    /// Form of the result on standard output
+    #[arg(long, value_enum, default_value_t = Output::Text, global = true)]
+    pub(crate) output: Output,
+    /// Form of the log on standard error
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, global = true)]
+    pub(crate) log_format: LogFormat,
+    /// More log lines (repeatable)
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    pub(crate) verbose: u8,
+    /// Only errors and results
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// No progress on standard error
+    #[arg(long, global = true)]
+    pub(crate) no_progress: bool,
+    /// Colour in text meant for people
+    #[arg(long, value_enum, default_value_t = Color::Auto, global = true)]
+    pub(crate) color: Color,
+    /// Answer yes to every question
+    #[arg(short, long, global = true)]
+    pub(crate) yes: bool,
+}
+
+/// Form of the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// Form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Whether to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands, along the path a commit travels.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write plimsoll.toml for this repository, from what is found in it
+    Init(Init),
+    /// Build the image for a commit and push it
+    Build(Build),
+    /// Push what an earlier `build --no-push` stored
+    Push(Push),
+    /// Check digests, tags and architecture of an image against its record
+    Verify(Verify),
+    /// Decide, roll out and record a commit
+    Deploy(Deploy),
+    /// Go back to an image that was deployed before; never builds
+    Rollback(Rollback),
+    /// What runs, whether it drifted, and where one can go back to
+    Status(Status),
+    /// Builds, deployments and rollbacks, newest first
+    History(History),
+    /// All that is known about one commit
+    Show(Show),
+    /// p50, p95 and max of build, deploy and rollback against their targets
+    Stats,
+    /// What a check or error code means, why it matters, how to satisfy it
+    Explain(Explain),
+    /// The tamper-evident record of everything
+    #[command(subcommand)]
+    Ledger(Ledger),
+    /// Counters and histograms in Prometheus text form, from the ledger
+    Metrics(Metrics),
+    /// The configuration in force
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// What works here and what is missing
+    Doctor,
+    /// Run the embedded OCI registry alone
+    Registry(Registry),
+    /// The whole path on this machine, with nothing else installed
+    Demo(Demo),
+    /// Bring an environment back as its last rollout left it, e.g. after a reboot
+    Up(Up),
+    /// Print shell completions
+    Completions(Completions),
+    /// Write the man pages
+    Man(Man),
+}
+
+/// `plimsoll init`
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Replace an existing plimsoll.toml
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Print systemd units that bring an environment's switch and replicas back after a reboot
+    #[arg(long, value_name = "ENV")]
+    pub(crate) systemd: Option<String>,
+}
+
+/// Events on standard output while work goes on.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Events {
+    /// One JSON object per line on standard output while work goes on; the last is the result
+    #[arg(long)]
+    pub(crate) events: bool,
+}
+
+/// `plimsoll build`
+#[derive(Debug, Args)]
+pub(crate) struct Build {
+    /// The commit: HEAD, a branch or a full SHA
+    #[arg(value_name = "COMMIT", default_value = "HEAD")]
+    pub(crate) commit: String,
+    /// Keep the image in the local store
+    #[arg(long)]
+    pub(crate) no_push: bool,
+    /// The branch it is built for, where git cannot tell (a detached CI checkout)
+    #[arg(long, value_name = "BRANCH")]
+    pub(crate) branch: Option<String>,
+    /// Reuse the target directory of earlier builds; environments that demand clean builds refuse the image
+    #[arg(long)]
+    pub(crate) reuse_target: bool,
+    #[command(flatten)]
+    pub(crate) events: Events,
+}
+
+/// `plimsoll push`
+#[derive(Debug, Args)]
+pub(crate) struct Push {
+    /// Full commit SHA
+    #[arg(value_name = "SHA")]
+    pub(crate) sha: String,
+    #[command(flatten)]
+    pub(crate) events: Events,
+}
+
+/// `plimsoll verify`
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Full commit SHA, or a reference `host/path:<sha>@sha256:…`
+    #[arg(value_name = "SHA|REF")]
+    pub(crate) subject: String,
+    /// Build the commit again and compare manifest digests
+    #[arg(long)]
+    pub(crate) rebuild: bool,
+    /// The build's JSON, where this machine's ledger has no record
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) metadata: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) events: Events,
+}
+
+/// `plimsoll deploy`
+#[derive(Debug, Args)]
+pub(crate) struct Deploy {
+    /// Full commit SHA
+    #[arg(value_name = "SHA")]
+    pub(crate) sha: String,
+    /// The environment
+    #[arg(long, value_name = "ENV")]
+    pub(crate) env: String,
+    /// Decide and plan only
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// The build's JSON, where this machine's ledger has no record
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) metadata: Option<PathBuf>,
+    /// Wait this long for another deployment of the environment to end, e.g. 10m
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) wait: Option<String>,
+    #[command(flatten)]
+    pub(crate) events: Events,
+}
+
+/// `plimsoll rollback`
+#[derive(Debug, Args)]
+pub(crate) struct Rollback {
+    /// Full SHA of a commit that was deployed before
+    #[arg(long, value_name = "SHA")]
+    pub(crate) to: String,
+    /// The environment
+    #[arg(long, value_name = "ENV")]
+    pub(crate) env: String,
+    /// Decide and plan only
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Wait this long for another deployment of the environment to end, e.g. 10m
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) wait: Option<String>,
+    #[command(flatten)]
+    pub(crate) events: Events,
+}
+
+/// `plimsoll status`
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Only this environment
+    #[arg(long, value_name = "ENV")]
+    pub(crate) env: Option<String>,
+}
+
+/// `plimsoll history`
+#[derive(Debug, Args)]
+pub(crate) struct History {
+    /// Only this environment
+    #[arg(long, value_name = "ENV")]
+    pub(crate) env: Option<String>,
+    /// How many rows
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+}
+
+/// `plimsoll show`
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// Full commit SHA
+    #[arg(value_name = "SHA")]
+    pub(crate) sha: String,
+}
+
+/// `plimsoll explain`
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The code, e.g. TAG-001; without one, all codes are listed
+    #[arg(value_name = "CODE")]
+    pub(crate) code: Option<String>,
+}
+
+/// `plimsoll ledger`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ledger {
+    /// Find any changed, removed, reordered or truncated entry
+    Verify {
+        /// A checkpoint kept elsewhere that the ledger must extend
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        checkpoint: Option<PathBuf>,
+    },
+    /// Every entry as JSON lines, with hashes and the newest checkpoint
+    Export {
+        /// Write here instead of standard output
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        to: Option<PathBuf>,
+    },
+}
+
+/// `plimsoll metrics`
+#[derive(Debug, Args)]
+pub(crate) struct Metrics {
+    /// Write to this file at once, for the node exporter's textfile collector
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) textfile: Option<PathBuf>,
+}
+
+/// `plimsoll config`
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Every key with its value
+    Show {
+        /// And where each value came from
+        #[arg(long)]
+        origin: bool,
+    },
+}
+
+/// `plimsoll registry`
+#[derive(Debug, Args)]
+pub(crate) struct Registry {
+    /// Where images are kept
+    #[arg(long, value_name = "DIR", default_value = ".plimsoll/registry", value_hint = ValueHint::DirPath)]
+    pub(crate) root: PathBuf,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5000")]
+    pub(crate) listen: std::net::SocketAddr,
+    /// Refuse every write
+    #[arg(long)]
+    pub(crate) read_only: bool,
+}
+
+/// `plimsoll demo`
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Keep the directory to look around in
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Replace replicas this way
+    #[arg(long, value_name = "STRATEGY", default_value = "rolling", value_parser = ["rolling", "blue-green"])]
+    pub(crate) strategy: String,
+}
+
+/// `plimsoll up`
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// The environment
+    #[arg(long, value_name = "ENV")]
+    pub(crate) env: String,
+}
+
+/// `plimsoll completions`
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// `plimsoll man`
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// Where to write the pages
+    #[arg(value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
+    pub(crate) directory: PathBuf,
+}

@@ -1,0 +1,170 @@
+//! `plimsoll doctor`: what works here and what is missing. Changes nothing.
+
+use std::process::{Command, Stdio};
+
+use plimsoll_config::{Config, Target};
+use plimsoll_model::{Failure, Lookup, RepositoryType};
+use serde::Serialize;
+
+use super::Session;
+use crate::printer::{bold, columns, dim};
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    name: String,
+    state: State,
+    found: String,
+    hint: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Works,
+    Limited,
+    Missing,
+}
+
+fn works(name: impl Into<String>, found: impl Into<String>) -> Finding {
+    Finding { name: name.into(), state: State::Works, found: found.into(), hint: String::new() }
+}
+
+fn limited(name: impl Into<String>, found: impl Into<String>, hint: impl Into<String>) -> Finding {
+    Finding { name: name.into(), state: State::Limited, found: found.into(), hint: hint.into() }
+}
+
+fn missing(name: impl Into<String>, found: impl Into<String>, hint: impl Into<String>) -> Finding {
+    Finding { name: name.into(), state: State::Missing, found: found.into(), hint: hint.into() }
+}
+
+/// Looks at everything a command could need. Exit code 1 when something that
+/// the configuration asks for is missing.
+pub(crate) fn run(session: &Session) -> Result<u8, Failure> {
+    let mut findings = vec![git(), namespaces()];
+    findings.extend(tools());
+    match Config::load(&session.directory(), &session.overlays()) {
+        Ok(config) => {
+            let file = config.file.display().to_string();
+            findings.push(works("configuration", file));
+            findings.extend(configured(session, &config.config)?);
+        }
+        Err(error) => {
+            let hint = "correct it, or write one with `plimsoll init`";
+            findings.push(missing("configuration", error.to_string(), hint));
+        }
+    }
+    let document = serde_json::json!({ "schema": "plimsoll/doctor/v1", "findings": findings });
+    session.printer.result(&document, || text(&findings));
+    Ok(u8::from(findings.iter().any(|finding| finding.state == State::Missing)))
+}
+
+fn text(findings: &[Finding]) -> String {
+    let rows = findings.iter().flat_map(|finding| {
+        let word = match finding.state {
+            State::Works => "works".to_owned(),
+            State::Limited => bold("limited"),
+            State::Missing => bold("MISSING"),
+        };
+        let mut rows = vec![vec![word, finding.name.clone(), finding.found.clone()]];
+        if !finding.hint.is_empty() {
+            rows.push(vec![String::new(), String::new(), dim(&format!("hint: {}", finding.hint))]);
+        }
+        rows
+    });
+    columns(&rows.collect::<Vec<_>>())
+}
+
+/// First line of what a program prints, if it is there.
+fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
+    let output =
+        Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned();
+    output.status.success().then_some(text)
+}
+
+fn git() -> Finding {
+    match first_line("git", &["--version"]) {
+        Some(version) => works("git", version),
+        None => missing("git", "not found", "install git; it reads commits"),
+    }
+}
+
+/// What isolation the kernel allows: asked by looking, not by trying.
+fn namespaces() -> Finding {
+    const NAME: &str = "own roots for local replicas";
+    if nix_root() {
+        return works(NAME, "root: mount namespaces");
+    }
+    let allowed = std::fs::read_to_string("/proc/sys/user/max_user_namespaces")
+        .ok()
+        .and_then(|text| text.trim().parse::<u64>().ok())
+        .is_some_and(|most| most > 0);
+    let denied = std::fs::read_to_string("/proc/sys/kernel/unprivileged_userns_clone")
+        .is_ok_and(|text| text.trim() == "0");
+    if allowed && !denied {
+        works(NAME, "user namespaces")
+    } else {
+        let hint = "replicas of `local` run without a root of their own, and builds see their real path";
+        limited(NAME, "this kernel forbids user namespaces", hint)
+    }
+}
+
+fn nix_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
+}
+
+/// Tools that only some configurations need.
+fn tools() -> Vec<Finding> {
+    let optional = [
+        ("docker", "--version", "builds Dockerfiles, runs `target = \"engine\"`"),
+        ("podman", "--version", "runs `target = \"engine\"`"),
+        ("buildah", "--version", "builds Dockerfiles where there is no engine"),
+    ];
+    optional
+        .into_iter()
+        .map(|(program, argument, what)| match first_line(program, &[argument]) {
+            Some(version) => works(program, version),
+            None => limited(program, "not found", format!("only needed where it {what}")),
+        })
+        .collect()
+}
+
+fn configured(session: &Session, config: &Config) -> Result<Vec<Finding>, Failure> {
+    let mut findings = Vec::new();
+    for (name, environment) in &config.environments {
+        let label = format!("environment {name}");
+        findings.push(match &environment.target {
+            Target::Local(local) => works(label, format!("local processes on {}", local.listen)),
+            Target::Engine(engine) if engine.socket.exists() => {
+                works(label, format!("engine at {}", engine.socket.display()))
+            }
+            Target::Engine(engine) => missing(
+                label,
+                format!("no engine at {}", engine.socket.display()),
+                "start Docker or Podman, or correct `socket`",
+            ),
+            Target::Kubernetes(_) => {
+                missing(label, "target kubernetes", "this version rolls out to `local` and `engine`")
+            }
+        });
+    }
+    findings.extend(session.block_on(|context| async move {
+        let mut findings = vec![works("ledger", format!("{} entries", context.ledger.size()?))];
+        for kind in [RepositoryType::Canonical, RepositoryType::Staging] {
+            let repository = context.config.config.project.repository.get(kind).clone();
+            let label = format!("{kind} repository");
+            findings.push(match context.reader(&repository)?.ping().await {
+                Lookup::Found(()) => works(label, repository.to_string()),
+                Lookup::Absent => {
+                    missing(label, format!("{repository}: no registry there"), "correct [repository]")
+                }
+                Lookup::Invalid(why) | Lookup::Unknown(why) => {
+                    missing(label, why, "start the registry (`plimsoll registry`), or log in to it")
+                }
+            });
+        }
+        Ok(findings)
+    })?);
+    Ok(findings)
+}

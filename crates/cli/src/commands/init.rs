@@ -1,0 +1,98 @@
+//! `plimsoll init`.
+
+use plimsoll_config::{Config, FILE_NAME, init};
+use plimsoll_model::Failure;
+use serde_json::json;
+
+use super::Session;
+use crate::args::Init;
+use crate::error::CliError;
+
+/// Writes `plimsoll.toml`, or prints a systemd unit.
+pub(crate) fn run(session: &Session, arguments: &Init) -> Result<u8, Failure> {
+    if let Some(environment) = &arguments.systemd {
+        return unit(session, environment);
+    }
+    let directory = session.directory();
+    let path = directory.join(FILE_NAME);
+    if path.exists() && !arguments.force {
+        return Err(CliError::Exists { path }.into());
+    }
+    let text = init::template(&init::inspect(&directory));
+    std::fs::write(&path, &text).map_err(|source| CliError::File {
+        action: "write",
+        path: path.clone(),
+        source,
+    })?;
+    let document = json!({ "schema": "plimsoll/init/v1", "file": path });
+    session.printer.result(&document, || {
+        format!(
+            "wrote {}\nnext: look it over, commit it, then `plimsoll build` and \
+             `plimsoll deploy $(git rev-parse HEAD) --env trial`",
+            path.display()
+        )
+    });
+    Ok(0)
+}
+
+/// The unit that brings an environment's switch and replicas back after a reboot.
+fn unit(session: &Session, environment: &str) -> Result<u8, Failure> {
+    let config = Config::load(&session.directory(), &session.overlays())?;
+    config.config.environment(environment)?;
+    let root = config.root().canonicalize().map_err(|source| CliError::File {
+        action: "read",
+        path: config.root().into(),
+        source,
+    })?;
+    let executable = std::env::current_exe().map_err(|source| CliError::File {
+        action: "find",
+        path: "plimsoll".into(),
+        source,
+    })?;
+    let text = unit_text(environment, &executable.display().to_string(), &root.display().to_string());
+    session.printer.text(text.trim_end());
+    session.printer.note(&format!(
+        "install it: plimsoll init --systemd {environment} | sudo tee /etc/systemd/system/plimsoll-{environment}.service \
+         && sudo systemctl enable plimsoll-{environment}"
+    ));
+    Ok(0)
+}
+
+/// `plimsoll up` starts what is missing and ends; what it started lives on in
+/// processes of its own, which the unit must not kill when it is restarted.
+fn unit_text(environment: &str, executable: &str, root: &str) -> String {
+    let quoted = |text: &str| format!("\"{}\"", text.replace('%', "%%").replace('"', "\\\""));
+    format!(
+        "[Unit]\n\
+         Description=Plimsoll: switch and replicas of {environment}\n\
+         After=network-online.target docker.service podman.service\n\
+         Wants=network-online.target\n\
+         \n\
+         [Service]\n\
+         Type=oneshot\n\
+         RemainAfterExit=yes\n\
+         ExecStart={} -C {} up --env {environment} --no-progress\n\
+         KillMode=process\n\
+         TimeoutStartSec=600\n\
+         LimitNOFILE=1048576\n\
+         \n\
+         [Install]\n\
+         WantedBy=multi-user.target\n",
+        quoted(executable),
+        quoted(root),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_in_units_are_quoted() {
+        let text = unit_text("trial", "/opt/my tools/plimsoll", "/srv/100%");
+        assert!(
+            text.contains("ExecStart=\"/opt/my tools/plimsoll\" -C \"/srv/100%%\" up --env trial"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,234 @@
+//! One module per command; each turns arguments into one call of the pipeline
+//! and its answer into text and a document.
+
+mod build;
+mod completions;
+mod config;
+mod demo;
+mod doctor;
+mod explain;
+mod history;
+mod init;
+mod ledger;
+mod metrics;
+mod registry;
+mod rollout;
+mod show;
+mod stats;
+mod status;
+mod verify;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use plimsoll_config::Overlays;
+use plimsoll_model::{BuildMetadata, Class, Commit, Failure};
+use plimsoll_pipeline::{Context, Options};
+
+use crate::args::{Cli, Command, Global};
+use crate::error::CliError;
+use crate::printer::Printer;
+use crate::progress;
+
+/// What every command is given.
+pub(crate) struct Session {
+    pub(crate) global: Global,
+    pub(crate) printer: Printer,
+    events: bool,
+}
+
+/// Runs the command and returns the exit code.
+pub(crate) fn run(cli: Cli) -> u8 {
+    let events = match &cli.command {
+        Command::Build(arguments) => arguments.events.events,
+        Command::Push(arguments) => arguments.events.events,
+        Command::Verify(arguments) => arguments.events.events,
+        Command::Deploy(arguments) => arguments.events.events,
+        Command::Rollback(arguments) => arguments.events.events,
+        _ => false,
+    };
+    let printer = Printer::new(&cli.global, events);
+    let session = Session { global: cli.global, printer, events };
+    let result = match cli.command {
+        Command::Init(arguments) => init::run(&session, &arguments),
+        Command::Build(arguments) => build::build(&session, arguments),
+        Command::Push(arguments) => build::push(&session, &arguments),
+        Command::Verify(arguments) => verify::run(&session, &arguments),
+        Command::Deploy(arguments) => rollout::deploy(&session, &arguments),
+        Command::Rollback(arguments) => rollout::rollback(&session, &arguments),
+        Command::Status(arguments) => status::run(&session, &arguments),
+        Command::History(arguments) => history::run(&session, &arguments),
+        Command::Show(arguments) => show::run(&session, &arguments),
+        Command::Stats => stats::run(&session),
+        Command::Explain(arguments) => explain::run(&arguments, &session.printer).map_err(Into::into),
+        Command::Ledger(arguments) => ledger::run(&session, &arguments),
+        Command::Metrics(arguments) => metrics::run(&session, &arguments),
+        Command::Config(arguments) => config::run(&session, &arguments),
+        Command::Doctor => doctor::run(&session),
+        Command::Registry(arguments) => registry::run(&session, &arguments),
+        Command::Demo(arguments) => demo::run(&session, &arguments),
+        Command::Up(arguments) => rollout::up(&session, &arguments),
+        Command::Completions(arguments) => completions::completions(&session, &arguments),
+        Command::Man(arguments) => completions::man(&session, &arguments),
+    };
+    result.unwrap_or_else(|failure| session.printer.error(failure.diagnose()))
+}
+
+impl Session {
+    /// Where the command works.
+    pub(crate) fn directory(&self) -> PathBuf {
+        self.global.directory.clone().unwrap_or_else(|| PathBuf::from("."))
+    }
+
+    /// The same session in another folder, without progress and without what
+    /// the user laid over the configuration.
+    pub(crate) fn quietly_in(&self, directory: &Path) -> Self {
+        let global = Global {
+            directory: Some(directory.into()),
+            config: Vec::new(),
+            set: Vec::new(),
+            no_progress: true,
+            ..self.global.clone()
+        };
+        Self { global, printer: self.printer.clone(), events: false }
+    }
+
+    /// What is laid over `plimsoll.toml`.
+    pub(crate) fn overlays(&self) -> Overlays {
+        let mut overlays = Overlays::of_process();
+        for file in &self.global.config {
+            overlays = overlays.file(file);
+        }
+        for flag in &self.global.set {
+            overlays = overlays.set(flag);
+        }
+        overlays
+    }
+
+    /// Opens configuration and ledger, and listens for Ctrl-C.
+    pub(crate) fn context(&self, interrupt: Arc<AtomicBool>) -> Result<Context, Failure> {
+        let observer = Arc::from(progress::observer(&self.global, &self.printer, self.events));
+        let executable = std::env::current_exe().map_err(|source| CliError::File {
+            action: "find",
+            path: "plimsoll".into(),
+            source,
+        })?;
+        Context::open(Options {
+            directory: self.directory(),
+            overlays: self.overlays(),
+            observer,
+            command: std::env::args().collect::<Vec<_>>().join(" "),
+            executable,
+            interrupt,
+        })
+    }
+
+    /// Runs asynchronous work with a context. The first Ctrl-C or SIGTERM asks
+    /// it to stop and undo; the second ends the process, and what was in
+    /// flight is finished or undone by the next command.
+    pub(crate) fn block_on<T, F: Future<Output = Result<T, Failure>>>(
+        &self,
+        work: impl FnOnce(Context) -> F,
+    ) -> Result<T, Failure> {
+        let interrupt = Arc::new(AtomicBool::new(false));
+        runtime()?.block_on(async {
+            tokio::spawn(listen(interrupt.clone()));
+            let context = self.context(interrupt)?;
+            work(context).await
+        })
+    }
+}
+
+/// A runtime for one command.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|source| {
+        CliError::File { action: "start threads for", path: "plimsoll".into(), source }.into()
+    })
+}
+
+async fn listen(interrupt: Arc<AtomicBool>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut ctrl_c), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = ctrl_c.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        if interrupt.swap(true, Ordering::SeqCst) {
+            std::process::exit(i32::from(Class::Interrupted.exit_code()));
+        }
+    }
+}
+
+/// A full commit SHA, or a refusal that says why only that will do (TAG-4).
+pub(crate) fn commit(text: &str, action: &'static str) -> Result<Commit, CliError> {
+    text.parse().map_err(|source| CliError::NotPinned { text: text.to_owned(), action, source })
+}
+
+/// The document that `build --output json` printed, from a file.
+pub(crate) fn metadata(file: Option<&Path>) -> Result<Option<(BuildMetadata, String)>, CliError> {
+    const MOST_BYTES: u64 = 1 << 20;
+    let Some(path) = file else { return Ok(None) };
+    let failed = |source| CliError::File { action: "read", path: path.into(), source };
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut std::io::Read::take(file, MOST_BYTES), &mut bytes).map_err(failed)?;
+    let metadata = serde_json::from_slice(&bytes).map_err(|source| CliError::Content {
+        path: path.into(),
+        expected: "a build's JSON document",
+        source,
+    })?;
+    Ok(Some((metadata, path.display().to_string())))
+}
+
+/// `90s`, `10m`, `1h30m`.
+pub(crate) fn duration(text: &str) -> Result<Duration, CliError> {
+    let wrong =
+        || CliError::Argument { text: text.to_owned(), expected: "a duration such as 90s, 10m or 1h30m" };
+    let mut seconds = 0_u64;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let (number, tail) = rest.split_at(digits);
+        let unit = match tail.as_bytes().first() {
+            Some(b's') => 1,
+            Some(b'm') => 60,
+            Some(b'h') => 3600,
+            _ => return Err(wrong()),
+        };
+        let number: u64 = number.parse().map_err(|_| wrong())?;
+        seconds = number.checked_mul(unit).and_then(|n| n.checked_add(seconds)).ok_or_else(wrong)?;
+        rest = &tail[1..];
+    }
+    if text.is_empty() { Err(wrong()) } else { Ok(Duration::from_secs(seconds)) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn durations() {
+        for (text, seconds) in [("90s", 90), ("10m", 600), ("1h30m", 5400), ("0s", 0)] {
+            assert_eq!(duration(text).unwrap().as_secs(), seconds);
+        }
+        for bad in ["", "10", "m", "10 m", "1d", "-1s", "99999999999999999999s"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_full_shas_are_accepted() {
+        for bad in ["latest", "main", "stable", "v1", "0123456789ab", &"A".repeat(40), ""] {
+            let error = commit(bad, "deployed").unwrap_err();
+            assert_eq!(plimsoll_model::Diagnose::class(&error), Class::Refused, "{bad}");
+        }
+    }
+}

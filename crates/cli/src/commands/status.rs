@@ -1,0 +1,69 @@
+//! `plimsoll status`: what runs, drift, ways back.
+
+use plimsoll_model::Failure;
+use plimsoll_pipeline::report::{Drift, EnvironmentStatus, StatusReport};
+
+use super::Session;
+use crate::args::Status;
+use crate::printer::{bold, columns, dim};
+
+/// Prints one block per environment.
+pub(crate) fn run(session: &Session, arguments: &Status) -> Result<u8, Failure> {
+    let environment = arguments.env.clone();
+    let report = session.block_on(|context| async move {
+        plimsoll_pipeline::status(&context, environment.as_deref()).await
+    })?;
+    session.printer.result(&report, || text(&report));
+    Ok(0)
+}
+
+fn text(report: &StatusReport) -> String {
+    if report.environments.is_empty() {
+        return "no environments; add an [environments.NAME] section to plimsoll.toml".into();
+    }
+    report.environments.iter().map(block).collect::<Vec<_>>().join("\n")
+}
+
+fn block(status: &EnvironmentStatus) -> String {
+    let at = status.listen.as_ref().map(|listen| format!(" on {listen}")).unwrap_or_default();
+    let mut rows = Vec::new();
+    let mut row = |key: &str, value: String| rows.push(vec![format!("  {key}"), value]);
+    match &status.running {
+        Some(running) => {
+            row("serves", running.image_ref.to_string());
+            row("since", format!("{} by {}", running.since.strftime("%Y-%m-%d %H:%M:%SZ"), running.by));
+            if let Some(previous) = &running.previous {
+                row("before", previous.sha().to_string());
+            }
+        }
+        None => row("serves", "nothing yet".into()),
+    }
+    match &status.drift {
+        Drift::None { ready } if status.running.is_some() => {
+            row("drift", format!("none; {ready} instances ready"));
+        }
+        Drift::None { .. } => row("drift", "none".into()),
+        Drift::Unknown { reason } => row("drift", format!("unknown: {reason}")),
+        Drift::Drifted { differences } => {
+            for difference in differences {
+                row("DRIFT", difference.clone());
+            }
+        }
+    }
+    if let Some(rollout) = &status.unfinished {
+        row("unfinished", format!("{rollout}; the next deploy or rollback finishes or undoes it"));
+    }
+    if let Some(lock) = &status.lock {
+        row("locked by", format!("{} since {}", lock.holder, lock.since.strftime("%H:%M:%SZ")));
+    }
+    let coverage = status.signature_coverage;
+    row("signed", format!("{} of {} deployed images", coverage.signed, coverage.deployed));
+    if status.ways_back.is_empty() {
+        row("back to", "nothing was deployed before".into());
+    }
+    for way in &status.ways_back {
+        let word = if way.possible { "back to" } else { "NOT back to" };
+        row(word, format!("{}  {}", way.image_sha, dim(&way.reason)));
+    }
+    format!("{} ({}{at})\n{}", bold(&status.environment), status.target, columns(&rows))
+}

@@ -1,0 +1,39 @@
+//! Logs go to stderr: text for people, one JSON object per line for programs (OBS-1).
+
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Global, LogFormat};
+
+/// Installs the log as the options ask for it. `PLIMSOLL_LOG` takes a filter
+/// in `tracing`'s syntax and wins over `-v` and `-q`.
+pub(crate) fn init(global: &Global) {
+    let level = match (global.quiet, global.verbose, global.log_format) {
+        (true, _, _) => "error",
+        // A program that reads the log wants the build's one line (BLD-7).
+        (_, 0, LogFormat::Json) | (_, 1, _) => "info",
+        (_, 0, LogFormat::Text) => "warn",
+        (_, 2, _) => "debug",
+        _ => "trace",
+    };
+    let filter = std::env::var("PLIMSOLL_LOG")
+        .ok()
+        .and_then(|text| EnvFilter::try_new(text).ok())
+        .unwrap_or_else(|| EnvFilter::new(format!("warn,plimsoll={level}")));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match global.log_format {
+        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).init(),
+        LogFormat::Text => builder.compact().with_target(false).init(),
+    }
+}
+
+/// The log of a process that outlives the command that started it: JSON lines
+/// into the file that is its standard error.
+pub(crate) fn init_daemon() {
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new("warn,plimsoll=info"))
+        .with_writer(std::io::stderr)
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .init();
+}
