@@ -200,3 +200,10 @@ fn ignoring_migrations_is_caught() {
 fn acting_without_recording_is_caught() {
     caught(&Options { intents: false, ..Options::default() }, "without being recorded");
 }
+
+#[test]
+fn replacing_the_record_without_comparing_fences_is_caught() {
+    // Only a process that sleeps at the wrong moment shows it.
+    let faults = Faults { slow: true, pauses: true, rival: true, ..Faults::NONE };
+    caught(&Options { compares: false, faults: Some(faults), ..Options::default() }, "backwards");
+}

@@ -221,7 +221,7 @@ impl History<'_> {
     /// Starts a process: the command of somebody who wants this rollout done.
     fn spawn(&mut self, plan: &PlanRecord, attempts: u32) {
         self.processes += 1;
-        let process = Process::new(self.processes, &self.world, self.options.intents);
+        let process = Process::new(self.processes, &self.world, self.options);
         let faults = process.world.lock().faults;
         let kill = attempts <= PATIENCE && (faults.crashes || faults.pauses);
         let fate_at = if kill && self.rng.u8(..4) > 0 { self.rng.u64(1..1_500) } else { u64::MAX };
@@ -310,7 +310,7 @@ impl History<'_> {
             world.floor = 0;
             world.say(|| "all is quiet; reconcile".into());
         }
-        let process = Process::new(0, &self.world, true);
+        let process = Process::new(0, &self.world, self.options);
         let fence = self.world.lock().lock.fence;
         self.world.lock().fence_of.insert(0, fence);
         let converge = self.options.converge;

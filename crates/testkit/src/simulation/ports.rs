@@ -18,6 +18,7 @@ use plimsoll_rollout_core::{
     Target, TargetError,
 };
 
+use super::scenario::Options;
 use super::world::{LEASE_MS, Shared};
 
 /// One process, by number.
@@ -29,6 +30,8 @@ pub struct Process {
     pub world: Shared,
     /// Whether it writes intents to the ledger.
     pub(super) intents: bool,
+    /// Whether it compares fences when it replaces the record.
+    pub(super) compares: bool,
     /// The rollout it carries out.
     pub(super) works_on: Arc<Mutex<String>>,
 }
@@ -52,8 +55,9 @@ impl Future for Until {
 }
 
 impl Process {
-    pub(super) fn new(id: u64, world: &Shared, intents: bool) -> Self {
-        Self { id, world: world.clone(), intents, works_on: Arc::default() }
+    pub(super) fn new(id: u64, world: &Shared, options: &Options) -> Self {
+        let Options { intents, compares, .. } = *options;
+        Self { id, world: world.clone(), intents, compares, works_on: Arc::default() }
     }
 
     fn rollout(&self) -> String {
@@ -219,7 +223,7 @@ impl FleetOps for SimulatedFleet {
         let what = format!("store generation {} under fence {}", record.generation(), record.fence.0);
         Box::pin(async move {
             let stored = self.0.call("store the record", move |world| {
-                let refused = record.is_older_than(&world.record);
+                let refused = self.0.compares && record.is_older_than(&world.record);
                 world.say(|| format!("[{process}] {what}{}", if refused { ": refused" } else { "" }));
                 if !refused {
                     world.store(process, record);

@@ -114,13 +114,21 @@ pub struct Options {
     pub converge: Converge,
     /// Whether intents are written to the ledger at all.
     pub intents: bool,
+    /// Whether fences are compared where the target's record is replaced.
+    pub compares: bool,
     /// Only these faults, if given.
     pub faults: Option<Faults>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { machine: machine::step, converge: fleet::converge, intents: true, faults: None }
+        Self {
+            machine: machine::step,
+            converge: fleet::converge,
+            intents: true,
+            compares: true,
+            faults: None,
+        }
     }
 }
 
