@@ -28,8 +28,9 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, chdir, chroot, getgid, getuid, setgid, setgroups, setuid};
+use plimsoll_rollout_switch::files::{read_json, write_json};
 
-use crate::state::{InstanceDir, Launch, Spec, read_json, write_json};
+use crate::state::{InstanceDir, Launch, Spec};
 
 /// Written into the instance's folder when the program could not be started.
 pub(crate) const FAILURE: &str = "failure";

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use plimsoll_model::{Class, Diagnose, Page, Release};
+use plimsoll_rollout_switch::env_file::EnvFileError;
 
 /// A local target that cannot be prepared.
 #[derive(Debug, thiserror::Error)]
@@ -33,14 +34,9 @@ pub enum LocalError {
         /// Which image.
         release: Box<Release>,
     },
-    /// `env_file` has a line that is not `NAME=value`.
-    #[error("line {line} of {path} is not `NAME=value`")]
-    EnvFile {
-        /// Which file.
-        path: PathBuf,
-        /// From 1.
-        line: usize,
-    },
+    /// `env_file` cannot be read or has a line that is not `NAME=value`.
+    #[error(transparent)]
+    EnvFile(#[from] EnvFileError),
 }
 
 impl Diagnose for LocalError {
@@ -48,7 +44,7 @@ impl Diagnose for LocalError {
         match self {
             Self::State { .. } => Class::Failed,
             Self::Unpack { source, .. } => source.class(),
-            Self::NoProgram { .. } | Self::EnvFile { .. } => Class::Usage,
+            Self::NoProgram { .. } | Self::EnvFile(_) => Class::Usage,
         }
     }
 
@@ -57,7 +53,7 @@ impl Diagnose for LocalError {
             Self::State { .. } => "LOC-001",
             Self::Unpack { source, .. } => source.code(),
             Self::NoProgram { .. } => "LOC-002",
-            Self::EnvFile { .. } => "LOC-003",
+            Self::EnvFile(_) => "LOC-003",
         }
     }
 
@@ -70,9 +66,7 @@ impl Diagnose for LocalError {
             Self::NoProgram { .. } => {
                 "nothing was touched; set `entrypoint` in [image] and build the commit that does".into()
             }
-            Self::EnvFile { .. } => {
-                "nothing was touched; correct the line; its value is not shown here".into()
-            }
+            Self::EnvFile(_) => "nothing was touched; correct the line; its value is not shown here".into(),
         })
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use futures_util::future::join_all;
@@ -15,11 +15,12 @@ use nix::unistd::Pid;
 use plimsoll_model::Release;
 use plimsoll_rollout_core::fleet::{FleetOps, FleetRecord, Instance, InstanceState, RouteEntry};
 use plimsoll_rollout_core::{BoxFuture, Cause, Desired, Failing, TargetError};
-use plimsoll_rollout_switch::{Control, Entry, Status as SwitchStatus, SwitchError, Table};
+use plimsoll_rollout_switch::files::{read_json, write_json};
+use plimsoll_rollout_switch::probe::{Probe, probe};
+use plimsoll_rollout_switch::{Control, Entry, Status as SwitchStatus, SwitchError, env_file};
 
 use crate::error::LocalError;
-use crate::probe::{Probe, probe};
-use crate::state::{EnvironmentDir, InstanceDir, Spec, Status, read_json, write_json};
+use crate::state::{EnvironmentDir, InstanceDir, Spec, Status};
 
 /// What a local target is made of.
 #[derive(Debug, Clone)]
@@ -185,7 +186,7 @@ impl LocalFleet {
     fn env_of_file(&self) -> io::Result<BTreeMap<String, String>> {
         match &self.options.env_file {
             None => Ok(BTreeMap::new()),
-            Some(path) => read_env_file(path).map_err(io::Error::other),
+            Some(path) => env_file::read(path).map_err(|e| io::Error::other(LocalError::from(e))),
         }
     }
 
@@ -289,34 +290,6 @@ fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
-/// `NAME=value` lines; empty lines and comments are left out.
-///
-/// # Errors
-/// When the file cannot be read or a line has another form. The line's text is
-/// not part of the error: it may hold a secret.
-pub(crate) fn read_env_file(path: &Path) -> Result<BTreeMap<String, String>, LocalError> {
-    const MOST_BYTES: u64 = 1 << 20;
-    let unreadable = |source| LocalError::State { environment: String::new(), path: path.into(), source };
-    if fs::metadata(path).map_err(unreadable)?.len() > MOST_BYTES {
-        return Err(unreadable(io::Error::other("it is longer than 1 MiB")));
-    }
-    let text = fs::read_to_string(path).map_err(unreadable)?;
-    let mut env = BTreeMap::new();
-    for (index, line) in text.lines().enumerate() {
-        let line = line.trim_start();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        match line.split_once('=') {
-            Some((name, value)) if !name.is_empty() && !name.contains(char::is_whitespace) => {
-                env.insert(name.into(), value.into());
-            }
-            _ => return Err(LocalError::EnvFile { path: path.into(), line: index + 1 }),
-        }
-    }
-    Ok(env)
-}
-
 impl FleetOps for LocalFleet {
     fn list(&self) -> BoxFuture<'_, Result<Vec<Instance>, TargetError>> {
         Box::pin(async {
@@ -363,15 +336,12 @@ impl FleetOps for LocalFleet {
                     });
                 }
             }
-            let now = self.switch.status().await.map_err(|e| self.switch_failed("ask who is routed", &e))?;
-            let table = Table {
-                generation: now.generation + 1,
-                fence: record.fence.0,
-                entries: table,
-                drain_sec: record.desired.map_or(self.options.grace_sec, |desired| desired.drain_sec),
-                health: Some(self.options.health.clone()),
-            };
-            self.switch.apply(&table).await.map(drop).map_err(|e| self.switch_failed("route", &e))
+            let drain_sec = record.desired.map_or(self.options.grace_sec, |desired| desired.drain_sec);
+            self.switch
+                .replace(table, record.fence.0, drain_sec, &self.options.health)
+                .await
+                .map(drop)
+                .map_err(|e| self.switch_failed("route", &e))
         })
     }
 
@@ -401,26 +371,5 @@ impl FleetOps for LocalFleet {
         Box::pin(async move {
             write_json(&self.dir.record(), record).map_err(|e| self.failed("write the record", &e))
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn env_files_name_the_line_and_never_its_text() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("host.env");
-        fs::write(&path, "# comment\n\nA=1\n  B=x=y\nEMPTY=\n").unwrap();
-        let env = read_env_file(&path).unwrap();
-        assert_eq!(
-            env,
-            BTreeMap::from([("A", "1"), ("B", "x=y"), ("EMPTY", "")].map(|(k, v)| (k.into(), v.into())))
-        );
-        fs::write(&path, "A=1\nhunter2\n").unwrap();
-        let error = read_env_file(&path).unwrap_err().to_string();
-        assert!(error.contains("line 2") && !error.contains("hunter2"), "{error}");
     }
 }

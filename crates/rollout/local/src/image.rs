@@ -7,10 +7,11 @@ use std::str::FromStr;
 use nix::sys::signal::Signal;
 use plimsoll_model::Release;
 use plimsoll_oci::{Descriptor, ImageConfig, Layout, Manifest, limits, unpack};
+use plimsoll_rollout_switch::files::write_json;
 
 use crate::error::LocalError;
 use crate::fleet::LocalFleet;
-use crate::state::{Launch, write_json};
+use crate::state::Launch;
 
 impl LocalFleet {
     /// Whether the image is unpacked here whole, so that going back to it

@@ -10,7 +10,6 @@ pub mod enter;
 mod error;
 mod fleet;
 mod image;
-pub mod probe;
 pub mod state;
 pub mod supervise;
 

@@ -19,7 +19,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -27,13 +27,10 @@ use jiff::Timestamp;
 use nix::fcntl::{Flock, FlockArg};
 use plimsoll_model::Release;
 use plimsoll_rollout_core::Cause;
-use serde::de::DeserializeOwned;
+use plimsoll_rollout_core::fleet::last_lines;
+use plimsoll_rollout_switch::files::{read_json, write_json};
 use serde::{Deserialize, Serialize};
 
-/// No state file is longer than this.
-const MOST_BYTES: u64 = 1 << 20;
-/// How many last lines are kept and shown.
-pub(crate) const LAST_LINES: usize = 20;
 /// How much of a log's end is read for them.
 const LOG_TAIL: u64 = 64 * 1024;
 
@@ -194,9 +191,7 @@ impl InstanceDir {
 
     /// The last lines it wrote, oldest first.
     pub(crate) fn last_lines(&self) -> Vec<String> {
-        let text = tail(&self.log()).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-        lines[lines.len().saturating_sub(LAST_LINES)..].iter().map(|line| clip(line)).collect()
+        last_lines(&tail(&self.log()).unwrap_or_default())
     }
 }
 
@@ -208,36 +203,6 @@ fn tail(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     file.take(LOG_TAIL).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// A line of at most 500 characters, without control characters.
-fn clip(line: &str) -> String {
-    line.chars().filter(|c| !c.is_control() || *c == '\t').take(500).collect()
-}
-
-/// Reads a JSON file; nothing when there is none.
-pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let mut bytes = Vec::new();
-    file.take(MOST_BYTES).read_to_end(&mut bytes)?;
-    serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-        io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged: {error}", path.display()))
-    })
-}
-
-/// Writes a JSON file whole or not at all: beside, synced, renamed, folder synced.
-pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
-    let folder = path.parent().expect("a state file lies in a folder");
-    let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
-    serde_json::to_writer(&mut temporary, value)?;
-    temporary.write_all(b"\n")?;
-    temporary.as_file().sync_all()?;
-    temporary.persist(path).map_err(|error| error.error)?;
-    File::open(folder)?.sync_all()
 }
 
 /// The folder of an environment's instances and images.
@@ -285,31 +250,6 @@ impl EnvironmentDir {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn a_damaged_file_is_an_error_and_a_missing_one_is_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.json");
-        assert_eq!(read_json::<u32>(&path).unwrap(), None);
-        write_json(&path, &7u32).unwrap();
-        assert_eq!(read_json::<u32>(&path).unwrap(), Some(7));
-        fs::write(&path, "{").unwrap();
-        assert!(read_json::<u32>(&path).unwrap_err().to_string().contains("damaged"));
-    }
-
-    #[test]
-    fn last_lines_are_bounded_and_clean() {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = InstanceDir::new(folder.path());
-        assert!(dir.last_lines().is_empty());
-        let long = "x".repeat(2000);
-        let text: String = (0..100).map(|n| format!("line {n}\u{1b}[0m\n\n")).chain([long]).collect();
-        fs::write(dir.log(), text).unwrap();
-        let lines = dir.last_lines();
-        assert_eq!(lines.len(), LAST_LINES);
-        assert_eq!(lines[LAST_LINES - 2], "line 99[0m");
-        assert_eq!(lines[LAST_LINES - 1].len(), 500);
-    }
 
     #[test]
     fn a_second_supervisor_is_kept_out() {

@@ -15,12 +15,13 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, setsid};
 use plimsoll_rollout_core::Cause;
+use plimsoll_rollout_switch::files::read_json;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::enter::{CANNOT_START, FAILURE, ISOLATION};
-use crate::state::{InstanceDir, Launch, Spec, Status, read_json};
+use crate::state::{InstanceDir, Launch, Spec, Status};
 
 /// First pause before an instance is started again; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);

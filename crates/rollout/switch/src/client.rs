@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use crate::protocol::{Answer, Leftover, MAX_ANSWER, Request, SOCKET, Status};
-use crate::{SwitchError, Table};
+use crate::{Entry, SwitchError, Table};
 
 /// How long one control operation may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -65,6 +65,21 @@ impl Control {
             },
             other => self.unexpected("apply", &format!("{other:?}")),
         })
+    }
+
+    /// [`Control::apply`] with the generation that follows the one in force.
+    ///
+    /// # Errors
+    /// As [`Control::status`] and [`Control::apply`].
+    pub async fn replace(
+        &self,
+        entries: Vec<Entry>,
+        fence: u64,
+        drain_sec: u32,
+        health: &str,
+    ) -> Result<u64, SwitchError> {
+        let generation = self.status().await?.generation + 1;
+        self.apply(&Table { generation, fence, entries, drain_sec, health: Some(health.into()) }).await
     }
 
     /// What runs and how it does.

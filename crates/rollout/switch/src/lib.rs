@@ -15,6 +15,8 @@
 //!   cost users nothing (`proxy`).
 //! - Counters are kept by image digest ([`DigestStats`]), which no general
 //!   proxy does: they are what a release is judged by.
+//! - What targets on one host share besides lives here, too: [`probe`],
+//!   [`env_file`], [`files`].
 //! - A newer binary replaces the running one without a lost request
 //!   ([`handover`]); after a crash [`ensure()`] starts it again with its table.
 //!
@@ -33,11 +35,14 @@ mod control;
 pub mod counters;
 pub mod daemon;
 pub mod ensure;
+pub mod env_file;
 pub mod error;
+pub mod files;
 mod front;
 pub mod handover;
 mod headers;
 mod health;
+pub mod probe;
 pub mod protocol;
 mod proxy;
 pub mod settings;

@@ -145,3 +145,18 @@ impl FleetRecord {
 pub fn instance_name(desired: &Desired, release: &Release, n: u32) -> String {
     format!("{}-{}-{}-{n}", desired.environment, release.sha().short(), desired.generation)
 }
+
+/// How many last lines of an instance are kept and shown.
+pub const LAST_LINES: usize = 20;
+
+/// The last lines of what an instance wrote, oldest first: at most
+/// [`LAST_LINES`], none empty, each of at most 500 characters and without
+/// control characters.
+pub fn last_lines(text: &str) -> Vec<String> {
+    const MOST_CHARACTERS: usize = 500;
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(LAST_LINES)..]
+        .iter()
+        .map(|line| line.chars().filter(|c| !c.is_control() || *c == '\t').take(MOST_CHARACTERS).collect())
+        .collect()
+}

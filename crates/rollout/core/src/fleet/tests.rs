@@ -3,7 +3,7 @@
 
 use plimsoll_model::Release;
 
-use super::{Instance, InstanceOp, InstanceState, converge};
+use super::{Instance, InstanceOp, InstanceState, LAST_LINES, converge, last_lines};
 use crate::{Cause, Desired, Failing, Share, Traffic};
 
 fn release(n: u8) -> Release {
@@ -215,4 +215,15 @@ fn bounds_hold_for_any_fleet() {
             "round {round}"
         );
     }
+}
+
+#[test]
+fn last_lines_are_bounded_and_clean() {
+    assert!(last_lines("").is_empty());
+    let long = "x".repeat(2000);
+    let text: String = (0..100).map(|n| format!("line {n}\u{1b}[0m\n\n")).chain([long]).collect();
+    let lines = last_lines(&text);
+    assert_eq!(lines.len(), LAST_LINES);
+    assert_eq!(lines[LAST_LINES - 2], "line 99[0m");
+    assert_eq!(lines[LAST_LINES - 1].len(), 500);
 }
