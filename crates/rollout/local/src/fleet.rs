@@ -14,10 +14,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use plimsoll_model::Release;
 use plimsoll_rollout_core::fleet::{FleetOps, FleetRecord, Instance, InstanceState, RouteEntry};
-use plimsoll_rollout_core::{BoxFuture, Cause, Desired, Failing, TargetError};
-use plimsoll_rollout_switch::files::{read_json, write_json};
+use plimsoll_rollout_core::{BoxFuture, Cause, Desired, Failing, Fence, TargetError};
+use plimsoll_rollout_switch::files::{read_json, replace_json};
+use plimsoll_rollout_switch::marks::Served;
 use plimsoll_rollout_switch::probe::{Probe, probe};
-use plimsoll_rollout_switch::{Control, Entry, Status as SwitchStatus, SwitchError, env_file};
+use plimsoll_rollout_switch::{Control, Entry, Status as SwitchStatus, env_file};
 
 use crate::error::LocalError;
 use crate::state::{EnvironmentDir, InstanceDir, Spec, Status};
@@ -77,7 +78,8 @@ impl LocalFleet {
                 dir.status(),
                 Ok(Some(Status::Exited { .. } | Status::CannotStart { .. } | Status::Stopped))
             );
-            let draining = dir.drain_deadline().map_err(|e| self.failed("list instances", &e))?.is_some();
+            let draining =
+                dir.marks().drain_deadline().map_err(|e| self.failed("list instances", &e))?.is_some();
             if ended || draining || dir.is_supervised().map_err(|e| self.failed("list instances", &e))? {
                 continue;
             }
@@ -212,29 +214,25 @@ impl LocalFleet {
         spec: Spec,
         switch: Option<&SwitchStatus>,
     ) -> io::Result<Instance> {
-        let routed = switch.is_some_and(|s| s.routed(&spec.name));
-        let in_flight = switch.map_or(0, |s| s.in_flight(&spec.name));
-        let state = self.state_of(&dir, &spec, routed, in_flight).await?;
+        let served = Served::of(switch, &spec.name);
+        let state = self.state_of(&dir, &spec, served).await?;
         Ok(Instance {
             id: spec.name,
             release: spec.release,
             rollout: spec.rollout,
             generation: spec.generation,
             state,
-            routed,
+            routed: served.routed,
         })
     }
 
-    async fn state_of(
-        &self,
-        dir: &InstanceDir,
-        spec: &Spec,
-        routed: bool,
-        in_flight: u64,
-    ) -> io::Result<InstanceState> {
-        if let Some(deadline) = dir.drain_deadline()? {
-            let over = !routed && (in_flight == 0 || Timestamp::now() >= deadline);
-            return Ok(if over { InstanceState::Drained } else { InstanceState::Draining });
+    async fn state_of(&self, dir: &InstanceDir, spec: &Spec, served: Served) -> io::Result<InstanceState> {
+        if let Some(deadline) = dir.marks().drain_deadline()? {
+            return Ok(if served.is_over(deadline) {
+                InstanceState::Drained
+            } else {
+                InstanceState::Draining
+            });
         }
         let status = dir.status()?;
         let supervised = dir.is_supervised()?;
@@ -249,7 +247,7 @@ impl LocalFleet {
         let exited = |message: String| InstanceState::Exited { message, last_lines: dir.last_lines() };
         Ok(match status {
             Some(Status::CannotStart { cause, message }) => failing(cause, message),
-            Some(Status::Exited { message }) if dir.was_ready() => exited(message),
+            Some(Status::Exited { message }) if dir.marks().was_ready() => exited(message),
             Some(Status::Exited { message }) => failing(Cause::ExitedAtOnce, message),
             Some(Status::Stopped) => exited("it was stopped".into()),
             None if !supervised && age(spec) > SignedDuration::from_secs(5) => {
@@ -262,10 +260,14 @@ impl LocalFleet {
             Some(Status::Restarting { .. }) | None => InstanceState::Starting,
             Some(Status::Running { .. }) => match probe(spec.address, &self.options.health).await {
                 Probe::Well => {
-                    dir.mark_ready()?;
+                    dir.marks().mark_ready()?;
                     InstanceState::Ready
                 }
                 Probe::NotListening => InstanceState::Starting,
+                Probe::Closed => failing(
+                    Cause::ProbeFailed,
+                    format!("GET {} is answered with nothing", self.options.health),
+                ),
                 Probe::Unwell(message) => failing(Cause::ProbeFailed, message),
             },
         })
@@ -293,12 +295,11 @@ fn free_address() -> io::Result<SocketAddr> {
 impl FleetOps for LocalFleet {
     fn list(&self) -> BoxFuture<'_, Result<Vec<Instance>, TargetError>> {
         Box::pin(async {
-            let switch = match self.switch.status().await {
-                Ok(status) => Some(status),
-                // No switch: nothing is routed. Anything else is no answer.
-                Err(SwitchError::NotRunning { .. }) => None,
-                Err(error) => return Err(self.switch_failed("ask who is routed", &error)),
-            };
+            let switch = self
+                .switch
+                .status_if_running()
+                .await
+                .map_err(|e| self.switch_failed("ask who is routed", &e))?;
             let instances = self.dir.instances().map_err(|e| self.failed("list instances", &e))?;
             let looks = instances.into_iter().map(|(dir, spec)| self.look(dir, spec, switch.as_ref()));
             join_all(looks)
@@ -322,6 +323,17 @@ impl FleetOps for LocalFleet {
 
     fn route<'a>(&'a self, entries: &'a [RouteEntry]) -> BoxFuture<'a, Result<(), TargetError>> {
         Box::pin(async move {
+            let fence = self.load().await?.fence;
+            self.route_as(entries, fence).await
+        })
+    }
+
+    fn route_as<'a>(
+        &'a self,
+        entries: &'a [RouteEntry],
+        fence: Fence,
+    ) -> BoxFuture<'a, Result<(), TargetError>> {
+        Box::pin(async move {
             let record = self.load().await?;
             let mut table = Vec::new();
             for entry in entries {
@@ -338,7 +350,7 @@ impl FleetOps for LocalFleet {
             }
             let drain_sec = record.desired.map_or(self.options.grace_sec, |desired| desired.drain_sec);
             self.switch
-                .replace(table, record.fence.0, drain_sec, &self.options.health)
+                .replace(table, fence.0, drain_sec, &self.options.health)
                 .await
                 .map(drop)
                 .map_err(|e| self.switch_failed("route", &e))
@@ -351,8 +363,7 @@ impl FleetOps for LocalFleet {
             if !dir.path().exists() {
                 return Ok(());
             }
-            let deadline = Timestamp::now() + SignedDuration::from_secs(i64::from(seconds));
-            dir.mark_draining(deadline).map_err(|e| self.failed(&format!("drain {id}"), &e))
+            dir.marks().mark_draining(seconds).map_err(|e| self.failed(&format!("drain {id}"), &e))
         })
     }
 
@@ -369,7 +380,12 @@ impl FleetOps for LocalFleet {
 
     fn store<'a>(&'a self, record: &'a FleetRecord) -> BoxFuture<'a, Result<(), TargetError>> {
         Box::pin(async move {
-            write_json(&self.dir.record(), record).map_err(|e| self.failed("write the record", &e))
+            replace_json(&self.dir.record(), record, |stored| record.is_older_than(stored))
+                .and_then(|written| {
+                    let newer = || io::Error::other("a newer owner has written it meanwhile");
+                    written.then_some(()).ok_or_else(newer)
+                })
+                .map_err(|e| self.failed("write the record", &e))
         })
     }
 }

@@ -29,6 +29,7 @@ use plimsoll_model::Release;
 use plimsoll_rollout_core::Cause;
 use plimsoll_rollout_core::fleet::last_lines;
 use plimsoll_rollout_switch::files::{read_json, write_json};
+use plimsoll_rollout_switch::marks::Marks;
 use serde::{Deserialize, Serialize};
 
 /// How much of a log's end is read for them.
@@ -141,25 +142,8 @@ impl InstanceDir {
         write_json(&self.0.join("state.json"), status)
     }
 
-    pub(crate) fn was_ready(&self) -> bool {
-        self.0.join("ready").exists()
-    }
-
-    pub(crate) fn mark_ready(&self) -> io::Result<()> {
-        if self.was_ready() { Ok(()) } else { write_json(&self.0.join("ready"), &Timestamp::now()) }
-    }
-
-    /// When it must have finished its requests, once it is draining.
-    pub(crate) fn drain_deadline(&self) -> io::Result<Option<Timestamp>> {
-        read_json(&self.0.join("draining"))
-    }
-
-    pub(crate) fn mark_draining(&self, deadline: Timestamp) -> io::Result<()> {
-        // The first deadline stands: draining twice gives no more time.
-        if self.drain_deadline()?.is_some() {
-            return Ok(());
-        }
-        write_json(&self.0.join("draining"), &deadline)
+    pub(crate) fn marks(&self) -> Marks {
+        Marks::new(&self.0)
     }
 
     /// Takes the supervisor's lock, or nothing when a supervisor lives.

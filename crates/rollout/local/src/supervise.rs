@@ -87,7 +87,7 @@ async fn supervise(dir: &InstanceDir, enter: &[PathBuf]) -> io::Result<()> {
             return dir.write_status(&Status::CannotStart { cause: Cause::CannotStart, message });
         }
         let message = describe(status);
-        if !dir.was_ready() {
+        if !dir.marks().was_ready() {
             return dir.write_status(&Status::Exited { message });
         }
         restarts += 1;

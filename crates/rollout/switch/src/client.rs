@@ -67,6 +67,19 @@ impl Control {
         })
     }
 
+    /// [`Control::status`], or nothing when no switch runs. Any other failure
+    /// stays one: who cannot be asked may be serving.
+    ///
+    /// # Errors
+    /// As [`Control::status`], but for [`SwitchError::NotRunning`].
+    pub async fn status_if_running(&self) -> Result<Option<Status>, SwitchError> {
+        match self.status().await {
+            Ok(status) => Ok(Some(status)),
+            Err(SwitchError::NotRunning { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// [`Control::apply`] with the generation that follows the one in force.
     ///
     /// # Errors

@@ -47,6 +47,26 @@ pub fn write_json<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// [`write_json`] unless the file has a value that `stays` keeps; returns
+/// whether it was written. Compared and replaced under one lock (`flock` on a
+/// file beside it, which the system drops with its holder), so that a process
+/// that slept in between replaces nothing newer.
+///
+/// # Errors
+/// As [`read_json`] and [`write_json`].
+pub fn replace_json<T: Serialize + DeserializeOwned>(
+    path: &Path,
+    value: &T,
+    stays: impl FnOnce(&T) -> bool,
+) -> io::Result<bool> {
+    let lock = File::options().create(true).truncate(false).write(true).open(path.with_extension("lock"))?;
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive)?;
+    if read_json(path)?.as_ref().is_some_and(stays) {
+        return Ok(false);
+    }
+    write_json(path, value).map(|()| true)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -61,5 +81,18 @@ mod tests {
         assert_eq!(read_json::<u32>(&path).unwrap(), Some(7));
         std::fs::write(&path, "{").unwrap();
         assert!(read_json::<u32>(&path).unwrap_err().to_string().contains("damaged"));
+    }
+
+    #[test]
+    fn only_what_may_be_replaced_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.json");
+        let newer = |n: u32| move |stored: &u32| *stored > n;
+        assert!(replace_json(&path, &7, newer(7)).unwrap());
+        assert!(!replace_json(&path, &6, newer(6)).unwrap());
+        assert!(replace_json(&path, &8, newer(8)).unwrap());
+        assert_eq!(read_json::<u32>(&path).unwrap(), Some(8));
+        std::fs::write(&path, "{").unwrap();
+        replace_json(&path, &9, newer(9)).unwrap_err();
     }
 }

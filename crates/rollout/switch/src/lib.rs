@@ -16,7 +16,7 @@
 //! - Counters are kept by image digest ([`DigestStats`]), which no general
 //!   proxy does: they are what a release is judged by.
 //! - What targets on one host share besides lives here, too: [`probe`],
-//!   [`env_file`], [`files`].
+//!   [`env_file`], [`files`], [`marks`].
 //! - A newer binary replaces the running one without a lost request
 //!   ([`handover`]); after a crash [`ensure()`] starts it again with its table.
 //!
@@ -42,6 +42,7 @@ mod front;
 pub mod handover;
 mod headers;
 mod health;
+pub mod marks;
 pub mod probe;
 pub mod protocol;
 mod proxy;

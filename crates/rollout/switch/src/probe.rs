@@ -1,5 +1,6 @@
 //! One look at an instance: does it answer its health path with 2xx?
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -18,6 +19,9 @@ pub enum Probe {
     Well,
     /// Nobody listens there (yet).
     NotListening,
+    /// The connection was closed before anything was answered. A proxy in
+    /// front of an instance that does not listen yet does that.
+    Closed,
     /// It answers, and the answer is no; or it does not answer in time.
     Unwell(String),
 }
@@ -37,14 +41,15 @@ async fn look(address: SocketAddr, path: &str) -> Probe {
     );
     let mut answer = Vec::new();
     if let Err(error) = stream.write_all(request.as_bytes()).await {
-        return Probe::Unwell(format!("GET {path}: {error}"));
+        return closed(&answer, path, &error);
     }
     // The status line is enough; the rest is not waited for.
     while answer.len() < 12 {
         match (&mut stream).take(MOST_BYTES).read_buf(&mut answer).await {
+            Ok(0) if answer.is_empty() => return Probe::Closed,
             Ok(0) => break,
             Ok(_) => {}
-            Err(error) => return Probe::Unwell(format!("GET {path}: {error}")),
+            Err(error) => return closed(&answer, path, &error),
         }
     }
     let text = String::from_utf8_lossy(&answer);
@@ -55,6 +60,14 @@ async fn look(address: SocketAddr, path: &str) -> Probe {
         Some(status) => Probe::Unwell(format!("GET {path} answers {status}")),
         None => Probe::Unwell(format!("GET {path} is not answered with HTTP")),
     }
+}
+
+fn closed(answer: &[u8], path: &str, error: &io::Error) -> Probe {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset};
+    if answer.is_empty() && matches!(error.kind(), ConnectionReset | BrokenPipe) {
+        return Probe::Closed;
+    }
+    Probe::Unwell(format!("GET {path}: {error}"))
 }
 
 #[cfg(test)]
@@ -82,6 +95,7 @@ mod tests {
         assert_eq!(probe(no, "/healthz").await, Probe::Unwell("GET /healthz answers 503".into()));
         let other = answering(b"SSH-2.0-x\r\n").await;
         assert_eq!(probe(other, "/").await, Probe::Unwell("GET / is not answered with HTTP".into()));
+        assert_eq!(probe(answering(b"").await, "/").await, Probe::Closed);
     }
 
     #[tokio::test]
