@@ -99,8 +99,24 @@ pub(crate) struct Blocks {
     hash: Hasher,
     written: u64,
     sequence: u64,
-    full: Sender<(u64, Vec<u8>)>,
-    empty: Receiver<Vec<u8>>,
+    full: Sender<Job>,
+    empty: Receiver<Buffers>,
+    /// Where the current block will be compressed to.
+    out: Vec<u8>,
+}
+
+/// A block's two sides, used again and again: a fresh megabyte each time would
+/// be mapped, zeroed and unmapped by the kernel.
+#[derive(Default)]
+struct Buffers {
+    raw: Vec<u8>,
+    out: Vec<u8>,
+}
+
+/// One block on its way through a worker.
+struct Job {
+    sequence: u64,
+    buffers: Buffers,
 }
 
 impl Blocks {
@@ -140,11 +156,13 @@ impl Blocks {
         // reported in place of this one.
         let stopped = |_| io::Error::other("the writer of the layer has stopped");
         let mut next = self.empty.recv().map_err(|_| stopped(()))?;
-        next.clear();
-        let block = std::mem::replace(&mut self.current, next);
-        self.hash.update(&block);
-        self.written += block.len() as u64;
-        self.full.send((self.sequence, block)).map_err(|_| stopped(()))?;
+        next.raw.clear();
+        let raw = std::mem::replace(&mut self.current, next.raw);
+        let out = std::mem::replace(&mut self.out, next.out);
+        self.hash.update(&raw);
+        self.written += raw.len() as u64;
+        let job = Job { sequence: self.sequence, buffers: Buffers { raw, out } };
+        self.full.send(job).map_err(|_| stopped(()))?;
         self.sequence += 1;
         Ok(())
     }
@@ -163,11 +181,11 @@ pub(crate) enum PackError<E> {
     Write(io::Error),
 }
 
-/// One compressed block and the buffer it was made from.
+/// One compressed block: the first so many bytes of `buffers.out`.
 struct Packed {
     sequence: u64,
-    bytes: io::Result<Vec<u8>>,
-    emptied: Vec<u8>,
+    size: io::Result<usize>,
+    buffers: Buffers,
 }
 
 /// Runs `produce` and writes what it produced, compressed, to `sink`.
@@ -179,11 +197,13 @@ pub(crate) fn pack<W: Write + Send, E>(
     produce: impl FnOnce(&mut Blocks) -> Result<(), E>,
 ) -> Result<Uncompressed, PackError<E>> {
     let workers = workers.clamp(1, MOST_WORKERS);
-    let (full, queue) = channel::<(u64, Vec<u8>)>();
+    let (full, queue) = channel::<Job>();
     let (packed, results) = channel::<Packed>();
-    let (recycle, empty) = channel::<Vec<u8>>();
+    let (recycle, empty) = channel::<Buffers>();
     for _ in 0..2 * workers + 1 {
-        recycle.send(Vec::with_capacity(BLOCK)).expect("the receiver is in scope");
+        recycle
+            .send(Buffers { raw: Vec::with_capacity(BLOCK), out: Vec::new() })
+            .expect("the receiver is in scope");
     }
     let queue = Mutex::new(queue);
     std::thread::scope(|scope| {
@@ -200,6 +220,7 @@ pub(crate) fn pack<W: Write + Send, E>(
             sequence: 0,
             full,
             empty,
+            out: Vec::new(),
         };
         let mut produced = produce(&mut blocks).map_err(PackError::Produce);
         if produced.is_ok() && !blocks.current.is_empty() {
@@ -215,14 +236,16 @@ pub(crate) fn pack<W: Write + Send, E>(
     })
 }
 
-fn work(compression: Compression, queue: &Mutex<Receiver<(u64, Vec<u8>)>>, packed: &Sender<Packed>) {
+fn work(compression: Compression, queue: &Mutex<Receiver<Job>>, packed: &Sender<Packed>) {
     let mut encoder = Encoder::new(compression);
     loop {
         let next = queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).recv();
-        let Ok((sequence, block)) = next else { return };
-        let bytes =
-            encoder.as_mut().map_err(|e| io::Error::other(e.to_string())).and_then(|e| e.encode(&block));
-        if packed.send(Packed { sequence, bytes, emptied: block }).is_err() {
+        let Ok(Job { sequence, mut buffers }) = next else { return };
+        let size = match &mut encoder {
+            Ok(encoder) => encoder.encode(&buffers.raw, &mut buffers.out),
+            Err(error) => Err(io::Error::other(error.to_string())),
+        };
+        if packed.send(Packed { sequence, size, buffers }).is_err() {
             return;
         }
     }
@@ -231,17 +254,17 @@ fn work(compression: Compression, queue: &Mutex<Receiver<(u64, Vec<u8>)>>, packe
 fn write_in_order(
     sink: &mut impl Write,
     results: &Receiver<Packed>,
-    recycle: &Sender<Vec<u8>>,
+    recycle: &Sender<Buffers>,
 ) -> io::Result<()> {
     let mut waiting = BTreeMap::new();
     let mut next = 0;
-    while let Ok(Packed { sequence, bytes, emptied }) = results.recv() {
-        waiting.insert(sequence, (bytes, emptied));
-        while let Some((bytes, emptied)) = waiting.remove(&next) {
-            sink.write_all(&bytes?)?;
+    while let Ok(Packed { sequence, size, buffers }) = results.recv() {
+        waiting.insert(sequence, (size, buffers));
+        while let Some((size, buffers)) = waiting.remove(&next) {
+            sink.write_all(&buffers.out[..size?])?;
             next += 1;
             // The producer may have ended already and need no more buffers.
-            recycle.send(emptied).ok();
+            recycle.send(buffers).ok();
         }
     }
     Ok(())
@@ -262,16 +285,20 @@ impl Encoder {
         })
     }
 
-    fn encode(&mut self, block: &[u8]) -> io::Result<Vec<u8>> {
+    /// Compresses `block` to the beginning of `out`; how many bytes that are.
+    fn encode(&mut self, block: &[u8], out: &mut Vec<u8>) -> io::Result<usize> {
+        let most = match self {
+            Self::Gzip(deflater) => deflater.gzip_compress_bound(block.len()),
+            Self::Zstd(_) => zstd::zstd_safe::compress_bound(block.len()),
+        };
+        if out.len() < most {
+            out.resize(most, 0);
+        }
         match self {
             Self::Gzip(deflater) => {
-                let mut out = vec![0; deflater.gzip_compress_bound(block.len())];
-                let size =
-                    deflater.gzip_compress(block, &mut out).map_err(|e| io::Error::other(e.to_string()))?;
-                out.truncate(size);
-                Ok(out)
+                deflater.gzip_compress(block, out).map_err(|e| io::Error::other(e.to_string()))
             }
-            Self::Zstd(encoder) => encoder.compress(block),
+            Self::Zstd(encoder) => encoder.compress_to_buffer(block, &mut out[..]),
         }
     }
 }

@@ -97,8 +97,7 @@ impl Checkout {
         remove_abandoned(&parent);
         let prefix = format!("{PREFIX}{}-", commit.short());
         let dir = tempfile::Builder::new().prefix(&prefix).tempdir_in(&parent).map_err(fail)?;
-        let lock =
-            File::create(dir.path().join(LOCK)).and_then(|file| file.lock().map(|()| file)).map_err(fail)?;
+        let lock = hold(dir.path()).map_err(fail)?;
         let tree = dir.path().join("src");
         let stamp = match times {
             FileTimes::Commit => {
@@ -438,6 +437,16 @@ fn remove(dir: &Path) {
     if let Err(error) = fs::remove_dir_all(dir) {
         tracing::warn!(dir = %dir.display(), %error, "cannot remove a checkout");
     }
+}
+
+/// Makes the lock file of a checkout. It gets its name when it is locked, so
+/// that nobody ever finds it unlocked while its owner lives.
+fn hold(dir: &Path) -> std::io::Result<File> {
+    let unnamed = dir.join("lock.new");
+    let file = File::create(&unnamed)?;
+    file.lock()?;
+    fs::rename(&unnamed, dir.join(LOCK))?;
+    Ok(file)
 }
 
 /// Removes the checkouts that killed processes left behind: nobody holds their
