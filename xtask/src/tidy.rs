@@ -99,7 +99,8 @@ fn dependency_graph(root: &Path) -> Graph {
         .output()
         .expect("cargo can be run");
     assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
     let packages = metadata["packages"].as_array().expect("metadata lists packages");
     let mut graph = Graph::new();
     for package in packages {
@@ -141,7 +142,9 @@ fn ways_from_rollout_to_builders(graph: &Graph) -> Vec<String> {
         let mut ahead = vec![start.clone()];
         while let Some(name) = ahead.pop() {
             if BUILDERS.contains(&name.as_str()) {
-                problems.push(format!("`{start}` reaches `{name}`: code that rolls back must not be able to build or push"));
+                problems.push(format!(
+                    "`{start}` reaches `{name}`: code that rolls back must not be able to build or push"
+                ));
             }
             if seen.insert(name.clone()) {
                 ahead.extend(graph.get(&name).into_iter().flatten().cloned());
@@ -157,7 +160,9 @@ fn missing_paths(root: &Path) -> Vec<String> {
     text.split('`')
         .skip(1)
         .step_by(2)
-        .filter(|word| ["crates/", "docs/", "examples/", "xtask/", "fuzz/"].iter().any(|top| word.starts_with(top)))
+        .filter(|word| {
+            ["crates/", "docs/", "examples/", "xtask/", "fuzz/"].iter().any(|top| word.starts_with(top))
+        })
         .filter(|path| !root.join(path).exists())
         .map(|path| format!("ARCHITECTURE.md names `{path}`, which does not exist"))
         .collect()

@@ -43,6 +43,9 @@ pub struct Bounds {
     pub rollout: Duration,
     /// `drain_timeout`: how long a replica may finish its requests. Default: 30s.
     pub drain: Duration,
+    /// `probe_grace`: how long a starting replica may answer its health check
+    /// with no before the rollout is stopped. Default: 30s.
+    pub probe_grace: Duration,
     /// `keep_previous`: how long the old replicas of a blue/green rollout stay
     /// after the switch, so that going back is instant. Default: 1m.
     pub keep_previous: Duration,
@@ -207,6 +210,7 @@ fn environment(name: &str, mut table: Table<'_>, service: &str) -> Option<Enviro
     let clean_build = table.or("clean_build", "true", values::boolean);
     let rollout = table.or("rollout_timeout", "5m", values::some_time);
     let drain = table.or("drain_timeout", "30s", values::duration);
+    let probe_grace = table.or("probe_grace", "30s", values::duration);
     let keep_previous = table.or("keep_previous", "1m", values::duration);
     let target = kind.and_then(|kind| target(kind, &mut table, service));
     let watch = table.table("watch").map(watch);
@@ -218,7 +222,12 @@ fn environment(name: &str, mut table: Table<'_>, service: &str) -> Option<Enviro
         replicas: replicas?,
         max_unavailable: max_unavailable?,
         clean_build: clean_build?,
-        bounds: Bounds { rollout: rollout?, drain: drain?, keep_previous: keep_previous? },
+        bounds: Bounds {
+            rollout: rollout?,
+            drain: drain?,
+            probe_grace: probe_grace?,
+            keep_previous: keep_previous?,
+        },
         target: target?,
         watch: crate::project::all_or_nothing(watch)?,
     })

@@ -178,9 +178,18 @@ fn holder(command: String) -> Holder {
     let who = ["PLIMSOLL_ACTOR", "GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER"]
         .into_iter()
         .find_map(named)
-        .or_else(|| ["USER", "LOGNAME"].into_iter().find_map(named).map(|user| format!("{user}@{host}")))
-        .unwrap_or_else(|| format!("unknown@{host}"));
+        .unwrap_or_else(|| format!("{}@{host}", user()));
     Holder { who, host, pid: std::process::id(), command }
+}
+
+/// The account's name; its number where it has none. Not what `$USER` says:
+/// that is anybody's to set.
+fn user() -> String {
+    let uid = nix::unistd::getuid();
+    match nix::unistd::User::from_uid(uid) {
+        Ok(Some(user)) => user.name,
+        _ => format!("uid {uid}"),
+    }
 }
 
 fn hostname() -> String {

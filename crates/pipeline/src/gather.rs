@@ -8,7 +8,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use plimsoll_config::Environment;
 use plimsoll_decision::{EnvironmentFacts, Facts, ManifestFacts, Recorded, Relation, Request};
-use plimsoll_image::{ShortSha, Source};
+use plimsoll_image::Source;
 use plimsoll_ledger::Ledger;
 use plimsoll_model::event::RolloutKind;
 use plimsoll_model::{BuildMetadata, Class, Commit, Event, Failure, Lookup, Release, RepositoryType};
@@ -227,16 +227,10 @@ fn relation(source: &Source, sha: &Commit, running: Option<&Release>) -> Lookup<
     if running.sha() == sha {
         return Lookup::Found(Relation::Same);
     }
-    for commit in [sha, running.sha()] {
-        if let Err(error) = source.resolve(commit.as_str(), ShortSha::Refuse) {
-            return Lookup::Unknown(error.to_string());
-        }
-    }
-    let contains = |older: &Commit, newer: &Commit| match source.is_ancestor(older, newer.as_str()) {
-        Ok(ancestry) => ancestry.contains,
-        Err(error) => Lookup::Unknown(error.to_string()),
+    let contains = |newer: &Commit, older: &Commit| {
+        source.contains(newer, older).unwrap_or_else(|error| Lookup::Unknown(error.to_string()))
     };
-    match (contains(running.sha(), sha), contains(sha, running.sha())) {
+    match (contains(sha, running.sha()), contains(running.sha(), sha)) {
         (Lookup::Found(true), _) => Lookup::Found(Relation::Newer),
         (_, Lookup::Found(true)) => Lookup::Found(Relation::Older),
         (Lookup::Found(false), Lookup::Found(false)) => Lookup::Found(Relation::Diverged),

@@ -66,7 +66,7 @@ pub(crate) fn plan(
             bake_sec: environment.watch.as_ref().map_or(0, |watch| seconds(watch.bake)),
             keep_sec: seconds(environment.bounds.keep_previous),
             drain_sec: seconds(environment.bounds.drain),
-            probe_grace_sec: seconds(environment.bounds.rollout).min(PROBE_GRACE_SEC),
+            probe_grace_sec: seconds(environment.bounds.probe_grace),
         },
         actor: context.actor().to_owned(),
         created,
@@ -76,9 +76,6 @@ pub(crate) fn plan(
     Plan::new(approved, record)
         .map_err(|_| PipelineError::NotApproved { environment: environment.name.clone(), rollout }.into())
 }
-
-/// How long a starting instance may answer its health check with no.
-const PROBE_GRACE_SEC: u32 = 15;
 
 /// `production-3f2a9c01b7d4-20261122T182000.123Z`: sorts by time, says what it is.
 fn rollout_name(environment: &Environment, release: &Release, at: Timestamp) -> String {

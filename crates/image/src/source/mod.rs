@@ -225,21 +225,32 @@ impl Source {
             (format!("refs/heads/{branch}"), branch.to_owned()),
         ];
         for (full, compared_with) in candidates {
-            if !self.git.ask(&["show-ref", "--verify", "--quiet", "--", &full])?.status.success() {
-                continue;
+            if self.git.ask(&["show-ref", "--verify", "--quiet", "--", &full])?.status.success() {
+                return Ok(Ancestry { compared_with, contains: self.reaches(&full, commit)? });
             }
-            let answer = self.git.ask(&["merge-base", "--is-ancestor", commit.as_str(), &full])?;
-            let contains = match answer.status.code() {
-                Some(0) => Lookup::Found(true),
-                Some(1) if self.is_shallow()? => {
-                    Lookup::Unknown("the clone is shallow; run `git fetch --unshallow`".into())
-                }
-                Some(1) => Lookup::Found(false),
-                _ => Lookup::Unknown(answer.stderr.trim().chars().take(200).collect()),
-            };
-            return Ok(Ancestry { compared_with, contains });
         }
         Ok(Ancestry { compared_with: branch.into(), contains: Lookup::Absent })
+    }
+
+    /// Whether `older` is part of the history of `newer`. Unknown when either
+    /// is not here, or the history is cut off.
+    ///
+    /// # Errors
+    /// git cannot be run.
+    pub fn contains(&self, newer: &Commit, older: &Commit) -> Result<Lookup<bool>, Error> {
+        self.reaches(newer.as_str(), older)
+    }
+
+    fn reaches(&self, from: &str, commit: &Commit) -> Result<Lookup<bool>, Error> {
+        let answer = self.git.ask(&["merge-base", "--is-ancestor", commit.as_str(), from])?;
+        Ok(match answer.status.code() {
+            Some(0) => Lookup::Found(true),
+            Some(1) if self.is_shallow()? => {
+                Lookup::Unknown("the clone is shallow; run `git fetch --unshallow`".into())
+            }
+            Some(1) => Lookup::Found(false),
+            _ => Lookup::Unknown(answer.stderr.trim().chars().take(200).collect()),
+        })
     }
 
     fn is_shallow(&self) -> Result<bool, Error> {

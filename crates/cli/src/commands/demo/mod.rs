@@ -369,7 +369,7 @@ fn write_sample(
                 .replace(
                     "target   = \"local\"",
                     &format!(
-                        "target   = \"local\"\nstrategy = \"{strategy}\"\nkeep_previous = \"1s\"\nrollout_timeout = \"1m\""
+                        "target   = \"local\"\nstrategy = \"{strategy}\"\nkeep_previous = \"1s\"\nprobe_grace = \"3s\"\nrollout_timeout = \"1m\""
                     ),
                 ),
             _ => (*content).to_owned(),
