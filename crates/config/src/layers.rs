@@ -23,6 +23,8 @@ pub const RESERVED_VARIABLES: &[(&str, &str)] = &[
     ("PLIMSOLL_LOG", "which log lines are written, e.g. `info,plimsoll_registry=debug`"),
     ("PLIMSOLL_REGISTRY_USERNAME", "user name for the registry"),
     ("PLIMSOLL_REGISTRY_PASSWORD", "password or token for the registry"),
+    ("PLIMSOLL_REGISTRY_CA", "file with further certificates (PEM) that registries are trusted by"),
+    ("PLIMSOLL_ACTOR", "who asks, for ledger and lock; otherwise what CI says, else the account"),
     ("PLIMSOLL_COMMIT", "set for the build command: the commit that is built"),
     ("PLIMSOLL_REQUIRE_PEERS", "set to 1: tests fail where an outside tool is absent, instead of skipping"),
 ];

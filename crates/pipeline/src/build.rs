@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use plimsoll_config::{Base, Compression, FILE_NAME, ImageSource, MAX_FILE_BYTES, Project};
+use plimsoll_config::{Base, Compression, ConfigError, FILE_NAME, ImageSource, MAX_FILE_BYTES, Project};
 use plimsoll_image::{
     BaseImage, BuildCommand, BuildRequest as ImageRequest, BuiltImage, CancellationToken, DockerfileSpec,
     FileCopy, ImageSpec, LayoutSpec, Recipe, ShortSha, Source,
 };
 use plimsoll_model::{
-    BuildMetadata, Commit, Digest, DigestVerification, Event, Failure, ImageRef, Lookup, PinnedRef,
+    BuildMetadata, Commit, Digest, DigestVerification, Event, Failure, ImageRef, Lookup, PinnedRef, Progress,
     Repository, RepositoryType, SignatureStatus,
 };
 use plimsoll_oci::{Descriptor, Layout};
@@ -111,10 +111,18 @@ async fn make(
 pub(crate) async fn subject(context: &Context, rev: &str, branch: Option<&str>) -> Result<Subject, Failure> {
     let (root, rev) = (context.root().to_path_buf(), rev.to_owned());
     let (given, overlays) = (branch.map(str::to_owned), context.overlays.clone());
+    let observer = context.observer.clone();
     let trunk = context.config.config.project.repository.main_branch.clone();
-    blocking("reading the repository", move || {
+    let read = blocking("reading the repository", move || {
         let source = Source::open(&root)?;
         let commit = source.resolve(&rev, ShortSha::Refuse)?;
+        if rev == "HEAD" && source.is_dirty()? {
+            let text = format!(
+                "the working directory has changes; they are not part of {} and are not built",
+                commit.short()
+            );
+            observer.report(Progress::Note { text });
+        }
         let bytes = match source.show_file(&commit, FILE_NAME, MAX_FILE_BYTES)? {
             Lookup::Found(bytes) => bytes,
             other => {
@@ -122,7 +130,10 @@ pub(crate) async fn subject(context: &Context, rev: &str, branch: Option<&str>) 
                 return Err(PipelineError::NoConfiguration { sha: commit.to_string(), found }.into());
             }
         };
-        let project = Project::for_build(&bytes, &overlays)?.config;
+        let project = match Project::for_build(&bytes, &overlays) {
+            Ok(loaded) => loaded.config,
+            Err(error) => return Ok(Err((commit, error))),
+        };
         let branch = match given {
             Some(branch) => branch,
             None => branch_of(&source, &commit, &rev, &trunk)?,
@@ -130,9 +141,31 @@ pub(crate) async fn subject(context: &Context, rev: &str, branch: Option<&str>) 
         let (repository_type, repository) =
             project.repository.of_branch(Some(branch.as_str()).filter(|name| !name.is_empty()));
         let repository = repository.clone();
-        Ok(Subject { commit, source, project, branch, repository, repository_type })
-    })
-    .await?
+        Ok::<_, Failure>(Ok(Subject { commit, source, project, branch, repository, repository_type }))
+    });
+    match read.await?? {
+        Ok(subject) => Ok(subject),
+        Err((commit, error)) => Err(with_digest_of_base(context, &commit, error).await),
+    }
+}
+
+/// A base that is named by a tag is refused with the digest to write instead.
+async fn with_digest_of_base(context: &Context, commit: &Commit, error: ConfigError) -> Failure {
+    let Some(base) = error.unpinned_base() else { return error.into() };
+    let reader = match context.reader(&base.repository) {
+        Ok(reader) => reader,
+        Err(failure) => return failure,
+    };
+    let found = reader.resolve_tag(base.tag.as_deref().unwrap_or("latest")).await;
+    PipelineError::UnpinnedBase {
+        sha: commit.to_string(),
+        reference: base.to_string(),
+        pinned: match found {
+            Lookup::Found(at) => Ok(format!("{}@{}", base.repository, at.digest())),
+            other => Err(other.describe(|_| String::new())),
+        },
+    }
+    .into()
 }
 
 /// The branch a commit is built for: the one that was named, the one that is

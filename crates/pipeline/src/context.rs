@@ -132,6 +132,7 @@ impl Context {
         let own = &self.config.config.project.repository;
         RegistryOptions {
             credentials: Sources::from_environment(&[own.canonical.clone(), own.staging.clone()]),
+            ca_files: std::env::var_os("PLIMSOLL_REGISTRY_CA").map(PathBuf::from).into_iter().collect(),
             ..RegistryOptions::default()
         }
     }

@@ -27,6 +27,16 @@ pub enum PipelineError {
         /// `absent`, or why it cannot be read.
         found: String,
     },
+    /// The commit's base image is named by a tag.
+    #[error("the base image `{reference}` of commit {sha} is named by a tag, which can move")]
+    UnpinnedBase {
+        /// The commit.
+        sha: String,
+        /// As it is written.
+        reference: String,
+        /// What to write instead, or why that cannot be told.
+        pinned: Result<String, String>,
+    },
     /// Nothing was built for this commit here.
     #[error("the local store has no image of commit {sha}")]
     NotInStore {
@@ -110,7 +120,7 @@ impl Diagnose for PipelineError {
             | Self::TargetKind { .. }
             | Self::NothingKnown { .. }
             | Self::NotInStore { .. } => Class::Usage,
-            Self::NoConfiguration { .. } => Class::Usage,
+            Self::NoConfiguration { .. } | Self::UnpinnedBase { .. } => Class::Usage,
             Self::StateFolder { .. } | Self::Lost { .. } => Class::Failed,
             Self::StoreMismatch { .. } | Self::NotApproved { .. } | Self::Unreadable { .. } => {
                 Class::Integrity
@@ -135,6 +145,7 @@ impl Diagnose for PipelineError {
             Self::Lost { .. } => "PIP-009",
             Self::Interrupted { .. } => "DEP-111",
             Self::NothingKnown { .. } => "PIP-010",
+            Self::UnpinnedBase { .. } => "PIP-011",
             Self::Target(_) => "DEP-112",
         }
     }
@@ -161,6 +172,12 @@ impl Diagnose for PipelineError {
             Self::StateFolder { .. } => "nothing was touched; check free space and permissions".into(),
             Self::NoConfiguration { .. } => {
                 "nothing was touched; `plimsoll init` writes one: commit it, then build that commit".into()
+            }
+            Self::UnpinnedBase { pinned: Ok(pinned), .. } => {
+                format!("nothing was touched; the tag points to this now, write it and commit: base = \"{pinned}\"")
+            }
+            Self::UnpinnedBase { pinned: Err(why), .. } => {
+                format!("nothing was touched; write `repository@sha256:…`; the tag could not be looked up: {why}")
             }
             Self::NotInStore { sha } => format!("nothing was touched; build it first with `plimsoll build {sha}`"),
             Self::StoreMismatch { sha, .. } => {
@@ -245,6 +262,13 @@ pub const PAGES: &[Page] = &[
         what: "A part of the work ended without an answer.",
         why: "Whether it took effect is not known here; the next command looks and goes on.",
         how: "Run the same command again. If it repeats, report it with the output of `-vv`.",
+    },
+    Page {
+        code: "PIP-011",
+        name: "unpinned-base",
+        what: "`base` in the commit's [image] section names its image by a tag.",
+        why: "The tag can point to another image tomorrow; then the same commit would build to other bytes.",
+        how: "Write the digest that the error names: `base = \"host/path@sha256:…\"`, commit, and build that commit.",
     },
     Page {
         code: "PIP-010",

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use plimsoll_ledger::{Acquisition, Holder, Ledger};
 use plimsoll_model::Event;
-use plimsoll_rollout_core::machine::LockStatus;
-use plimsoll_rollout_core::{BoxFuture, Clock, Fence, Journal, JournalError, Lease};
+use plimsoll_rollout_core::machine::{LockStatus, Verdict};
+use plimsoll_rollout_core::{BoxFuture, Clock, Fence, Journal, JournalError, Judge, Lease, Plan};
 
 use crate::context::LEASE;
 
@@ -22,6 +22,19 @@ impl Clock for WallClock {
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
         Box::pin(tokio::time::sleep(duration))
+    }
+}
+
+/// The judge of a version that does not read metrics yet: what was declared
+/// was not looked at, and that is what is said and recorded. No data is never
+/// a pass (DEP-6).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unread;
+
+impl Judge for Unread {
+    fn judge<'a>(&'a self, _: &'a Plan, _: u32, _: bool) -> BoxFuture<'a, Verdict> {
+        let why = "this version reads no metrics; crashes and failed probes alone decided";
+        Box::pin(std::future::ready(Verdict::InsufficientData(why.into())))
     }
 }
 

@@ -21,7 +21,7 @@ use plimsoll_rollout_core::{
 use crate::blocking;
 use crate::context::Context;
 use crate::error::PipelineError;
-use crate::ports::{LedgerJournal, LedgerLease, WallClock};
+use crate::ports::{LedgerJournal, LedgerLease, Unread, WallClock};
 use crate::target::Running as RunningTarget;
 
 /// How long between two looks at the target.
@@ -196,12 +196,14 @@ pub(crate) async fn drive(
         environment: environment.clone(),
     };
     let lease = LedgerLease::new(context.ledger.clone(), environment, context.holder.clone());
+    let declared =
+        context.environment(&plan.environment)?.watch.as_ref().is_some_and(|watch| !watch.metrics.is_empty());
     let undoing = std::sync::atomic::AtomicBool::new(true);
     let ports = Ports {
         target: target.target(),
         journal: &journal,
         lease: &lease,
-        judge: &NoMetrics,
+        judge: if declared { &Unread } else { &NoMetrics },
         migrator: &NoMigrations,
         clock: &WallClock,
         observer: &*context.observer,

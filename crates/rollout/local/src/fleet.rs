@@ -198,6 +198,8 @@ impl LocalFleet {
             return Ok(());
         }
         if dir.is_supervised()? {
+            // Listed as drained until it is gone, so that no rollout ends before.
+            dir.marks().mark_draining(0)?;
             // Asking twice is harmless, and a turn later its supervisor is gone.
             return ask_to_stop(&dir);
         }
