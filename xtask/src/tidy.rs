@@ -67,7 +67,7 @@ const BUILDERS: [&str; 2] = ["image", "registry"];
 const MOST_LINES: usize = 800;
 
 /// Checks everything and prints what is wrong.
-pub fn run(root: &Path) -> ExitCode {
+pub(crate) fn run(root: &Path) -> ExitCode {
     let problems = problems(root);
     for problem in &problems {
         println!("{problem}");
@@ -76,7 +76,7 @@ pub fn run(root: &Path) -> ExitCode {
 }
 
 /// Every broken invariant, in words.
-pub fn problems(root: &Path) -> Vec<String> {
+pub(crate) fn problems(root: &Path) -> Vec<String> {
     let graph = dependency_graph(root);
     let mut problems = unexpected_edges(&graph);
     problems.extend(ways_from_rollout_to_builders(&graph));
