@@ -2,17 +2,21 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod bench;
 mod tidy;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask tidy";
+const USAGE: &str = "usage: cargo xtask tidy\n       cargo xtask bench [push|again|guard|history|append|start|switch|all] \
+                     [--quick] [--rounds N] [--json]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.first().map(String::as_str) {
-        Some("tidy") => tidy::run(&root()),
+    match arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        Some(("tidy", [])) => tidy::run(&root()),
+        Some(("bench", rest)) => bench::run(&root(), rest),
+        Some((bench::measure::WRAPPER, rest)) => bench::measure::wrapper(rest),
         _ => {
             eprintln!("{USAGE}");
             ExitCode::from(2)
