@@ -69,6 +69,12 @@ pub enum PipelineError {
         /// Who, since when, until when.
         holder: String,
     },
+    /// The lock cannot be asked for.
+    #[error("the environment's lock cannot be had: {why}")]
+    LockUnknown {
+        /// Why.
+        why: String,
+    },
     /// What a crashed process recorded cannot be read.
     #[error(
         "the unfinished rollout `{rollout}` of environment `{environment}` cannot be read from the ledger"
@@ -127,7 +133,7 @@ impl Diagnose for PipelineError {
             }
             Self::Locked { .. } => Class::Refused,
             Self::Interrupted { .. } => Class::Interrupted,
-            Self::Target(_) => Class::Outside,
+            Self::Target(_) | Self::LockUnknown { .. } => Class::Outside,
         }
     }
 
@@ -146,7 +152,7 @@ impl Diagnose for PipelineError {
             Self::Interrupted { .. } => "DEP-111",
             Self::NothingKnown { .. } => "PIP-010",
             Self::UnpinnedBase { .. } => "PIP-011",
-            Self::Target(_) => "DEP-112",
+            Self::Target(_) | Self::LockUnknown { .. } => "DEP-112",
         }
     }
 
@@ -190,6 +196,7 @@ impl Diagnose for PipelineError {
             Self::Unreadable { .. } | Self::NotApproved { .. } => {
                 "nothing was touched; run `plimsoll ledger verify` and look at `plimsoll history`".into()
             }
+            Self::LockUnknown { .. } => "nothing was touched; check the ledger with `plimsoll ledger verify`".into(),
             Self::Lost { .. } => "run the command again: it goes on from what is recorded".into(),
             Self::Interrupted { .. } => "nothing was changed; run the command again when ready".into(),
             Self::NothingKnown { .. } => "`plimsoll history` lists what is known".into(),

@@ -19,7 +19,7 @@ mod verify;
 
 use std::time::{Duration, Instant};
 
-use plimsoll_decision::decide;
+use plimsoll_decision::{Approved, Facts, decide};
 use plimsoll_model::event::{RolloutKind, RolloutOutcome};
 use plimsoll_model::{Failure, Progress};
 use plimsoll_rollout_core::State;
@@ -55,56 +55,64 @@ pub async fn deploy(context: &Context, request: RolloutRequest) -> Result<Rollou
     into_environment(context, request).await
 }
 
-/// What deploy and rollback share: everything but the words.
+/// What deploy and rollback share: everything but the words (DEP-2).
 async fn into_environment(context: &Context, request: RolloutRequest) -> Result<RolloutReport, Failure> {
     let started = Instant::now();
     let RolloutRequest { asked, dry_run, wait } = request;
     let environment = context.environment(&asked.environment)?.clone();
-    if !dry_run {
-        rollout::wait_for_lock(context, &environment.name, wait).await?;
-    }
     let target = target::Running::open(context, &environment)?;
+    let deadline = started + wait;
+    loop {
+        let (mut report, facts, approved) = guard(context, &asked, &target, dry_run).await?;
+        if dry_run {
+            if let Some(approved) = &approved {
+                report.plan =
+                    Some(rollout::plan(context, &environment, approved, &facts, None, 0)?.record().clone());
+            }
+            return Ok(report.after(started.elapsed()));
+        }
+        let (Some(approved), Some(decision)) = (approved, report.ledger_entry) else {
+            report.outcome = RolloutOutcome::Refused;
+            return Ok(report.after(started.elapsed()));
+        };
+        // Whatever can fail without having touched anything fails now.
+        let source = context.reader(&facts.environment.repository)?;
+        target.prepare(context, approved.release(), &source).await?;
 
+        let lease = rollout::lock(context, &environment.name, deadline).await?;
+        // What a crashed process left is finished or undone before anything else.
+        rollout::settle(context, &target, &lease, &source, approved.release()).await?;
+        if target::running(context, &environment.name).await? != facts.running {
+            // Somebody else was faster, or what was left was finished: the
+            // facts are no longer those that were decided on.
+            rollout::unlock(&lease).await;
+            continue;
+        }
+        let from_replicas = target.replicas().await;
+        let plan = rollout::plan(context, &environment, &approved, &facts, from_replicas, decision)?;
+        let outcome = rollout::drive(context, &plan, State::new(), &target, &lease, false).await?;
+        report.ended(rollout::ended(&plan, &outcome)?);
+        report.ledger_entry = rollout::last_entry(context, &plan.rollout).await?.or(report.ledger_entry);
+        return Ok(report.after(started.elapsed()));
+    }
+}
+
+/// Gathers, decides, and writes the decision down with every fact.
+async fn guard(
+    context: &Context,
+    asked: &Asked,
+    target: &target::Running,
+    dry_run: bool,
+) -> Result<(RolloutReport, Facts, Option<Approved>), Failure> {
     let step = Step::start(context, "guard", format!("{} for {}", asked.sha.short(), asked.environment));
-    let facts = gather::facts(context, &asked, &target).await?;
+    let facts = gather::facts(context, asked, target).await?;
     let verdict = decide(&facts);
     step.finish(if verdict.decision.allowed { "allowed" } else { "refused" });
-
-    let mut report = RolloutReport::of(&asked, &facts, &verdict);
-    if dry_run {
-        if let Some(approved) = &verdict.approved {
-            let plan =
-                rollout::plan(context, &environment, approved, asked.rollout, facts.running.as_ref(), 0)?;
-            report.plan = Some(plan.record().clone());
-        }
-        report.took(started.elapsed());
-        return Ok(report);
+    let mut report = RolloutReport::of(asked, &facts, &verdict);
+    if !dry_run {
+        report.ledger_entry = Some(rollout::record_decision(context, &facts, &verdict.decision).await?);
     }
-    let entry = rollout::record_decision(context, &facts, &verdict.decision).await?;
-    report.ledger_entry = Some(entry);
-    let Some(approved) = verdict.approved else {
-        report.outcome = RolloutOutcome::Refused;
-        report.took(started.elapsed());
-        return Ok(report);
-    };
-
-    let source = context.reader(&facts.environment.repository)?;
-    // What a crashed process left is finished or undone before anything else.
-    let mut from = facts.running.clone();
-    if let Some((plan, _)) =
-        rollout::settle(context, &environment, &target, &source, approved.release()).await?
-    {
-        let _ = plan;
-        from = target::running(context, &environment.name).await?;
-    }
-    target.prepare(context, approved.release(), &source).await?;
-    let plan = rollout::plan(context, &environment, &approved, asked.rollout, from.as_ref(), entry)?;
-    let outcome = rollout::drive(context, &plan, State::new(), &target, false).await?;
-    let ended = rollout::ended(&plan, &outcome)?;
-    report.ended(ended);
-    report.ledger_entry = rollout::last_entry(context, &plan.rollout).await?.or(report.ledger_entry);
-    report.took(started.elapsed());
-    Ok(report)
+    Ok((report, facts, verdict.approved))
 }
 
 /// One named step's progress.

@@ -87,6 +87,11 @@ impl LedgerLease {
         Self { ledger, environment, holder, held: Mutex::default() }
     }
 
+    /// The environment it locks.
+    pub(crate) fn environment(&self) -> &str {
+        &self.environment
+    }
+
     fn held(&self) -> Option<Held> {
         *self.held.lock().expect("no holder of this lock panics")
     }

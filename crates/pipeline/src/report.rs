@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use plimsoll_model::event::{RolloutKind, RolloutOutcome};
 use plimsoll_model::{Class, Commit, Decision, Digest, PinnedRef, Release};
 use plimsoll_rollout_core::PlanRecord;
+use plimsoll_rollout_core::machine::Verdict;
 use serde::Serialize;
 
 /// What `deploy` and `rollback` print.
@@ -33,6 +34,9 @@ pub struct RolloutReport {
     pub reason: String,
     /// The last lines of the instance that failed first.
     pub last_lines: Vec<String>,
+    /// What watching the new release said over its whole bake time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
     /// The plan; only with `--dry-run`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanRecord>,
@@ -187,6 +191,7 @@ impl RolloutReport {
             code: String::new(),
             reason: String::new(),
             last_lines: Vec::new(),
+            verdict: None,
             plan: None,
             deploy_duration_sec: None,
             rollback_duration_sec: None,
@@ -201,15 +206,17 @@ impl RolloutReport {
         self.code = ended.code;
         self.reason = ended.reason;
         self.last_lines = ended.last_lines;
+        self.verdict = ended.verdict;
     }
 
     /// Adds how long it took.
-    pub(crate) fn took(&mut self, duration: std::time::Duration) {
+    pub(crate) fn after(mut self, duration: std::time::Duration) -> Self {
         let seconds = Some(duration.as_secs_f64());
         match self.kind {
             RolloutKind::Deploy => self.deploy_duration_sec = seconds,
             RolloutKind::Rollback => self.rollback_duration_sec = seconds,
         }
+        self
     }
 }
 

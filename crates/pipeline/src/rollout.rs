@@ -4,18 +4,19 @@
 //! Nothing in this file can build or push: it is given a [`Reader`] through
 //! [`ImageSource`] only (invariant 2; `cargo xtask tidy` looks for it).
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use plimsoll_config::Environment;
 use plimsoll_decision::{Approved, Facts, decide};
 use plimsoll_ledger::Filter;
-use plimsoll_model::event::{RolloutKind, RolloutOutcome};
+use plimsoll_model::event::RolloutOutcome;
 use plimsoll_model::{Decision, Event, Failure, Progress, Release};
 use plimsoll_oci::ImageSource;
-use plimsoll_rollout_core::machine::End;
+use plimsoll_rollout_core::machine::{End, LockStatus, Verdict};
 use plimsoll_rollout_core::{
-    Deadlines, NoMetrics, NoMigrations, Outcome, Plan, PlanRecord, Ports, State, Unfinished, execute,
+    Deadlines, Lease, NoMetrics, NoMigrations, Outcome, Plan, PlanRecord, Ports, State, Unfinished, execute,
 };
 
 use crate::blocking;
@@ -37,6 +38,8 @@ pub(crate) struct Ended {
     pub(crate) reason: String,
     /// Last lines of the instance that failed first.
     pub(crate) last_lines: Vec<String>,
+    /// The last verdict over the whole bake time.
+    pub(crate) verdict: Option<Verdict>,
 }
 
 /// The plan for an approved release.
@@ -44,8 +47,8 @@ pub(crate) fn plan(
     context: &Context,
     environment: &Environment,
     approved: &Approved,
-    kind: RolloutKind,
-    from: Option<&Release>,
+    facts: &Facts,
+    from_replicas: Option<u32>,
     decision_entry: u64,
 ) -> Result<Plan, Failure> {
     let created = Timestamp::now();
@@ -53,13 +56,13 @@ pub(crate) fn plan(
     let record = PlanRecord {
         rollout: rollout_name(environment, approved.release(), created),
         environment: environment.name.clone(),
-        kind,
-        from: from.cloned(),
+        kind: facts.request.rollout,
+        from: facts.running.clone(),
         to: approved.release().clone(),
         repository_type: environment.repository,
         strategy: environment.strategy,
         replicas: environment.replicas,
-        from_replicas: None,
+        from_replicas,
         max_unavailable: environment.max_unavailable,
         deadlines: Deadlines {
             rollout_sec: seconds(environment.bounds.rollout),
@@ -83,22 +86,28 @@ fn rollout_name(environment: &Environment, release: &Release, at: Timestamp) -> 
     format!("{}-{}-{time}", environment.name, release.sha().short())
 }
 
-/// Waits until nobody else holds the environment's lock, or says who does.
+/// Takes the environment's lock, waiting for another holder until `deadline`.
 ///
 /// # Errors
-/// When it is held and stays so for `wait`.
-pub(crate) async fn wait_for_lock(
+/// When it is held and stays so; who holds it since when.
+pub(crate) async fn lock(
     context: &Context,
     environment: &str,
-    wait: Duration,
-) -> Result<(), Failure> {
-    let deadline = Instant::now() + wait;
+    deadline: Instant,
+) -> Result<LedgerLease, Failure> {
+    const ASK_EVERY: Duration = Duration::from_millis(250);
+    let lease = LedgerLease::new(context.ledger.clone(), environment.to_owned(), context.holder.clone());
     let mut said = false;
     loop {
-        let (ledger, name) = (context.ledger.clone(), environment.to_owned());
-        let holder = blocking("reading the lock", move || ledger.holder(&name)).await??;
-        let Some(lock) = holder.filter(|lock| lock.lease_until > Timestamp::now()) else { return Ok(()) };
-        let who = format!("{} since {}, lease until {}", lock.holder, lock.since, lock.lease_until);
+        let who = match lease.hold().await {
+            LockStatus::Held { .. } => return Ok(lease),
+            LockStatus::HeldByOther { holder, since } => format!("{holder} since {since}"),
+            LockStatus::Unknown(why) => return Err(PipelineError::LockUnknown { why }.into()),
+            LockStatus::NotHeld | LockStatus::Lost => continue,
+        };
+        if context.interrupt.load(Ordering::SeqCst) {
+            return Err(PipelineError::Interrupted { what: "waiting for the lock" }.into());
+        }
         if Instant::now() >= deadline {
             return Err(PipelineError::Locked { environment: environment.into(), holder: who }.into());
         }
@@ -106,40 +115,58 @@ pub(crate) async fn wait_for_lock(
             context.observer.report(Progress::Note { text: format!("waiting for the lock: held by {who}") });
             said = true;
         }
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        tokio::time::sleep(ASK_EVERY).await;
     }
 }
 
+/// Gives the lock back.
+pub(crate) async fn unlock(lease: &LedgerLease) {
+    lease.release().await;
+}
+
 /// Finishes or undoes what a crashed process left in this environment. A
-/// rollout of `wanted` goes on; any other is undone first (DEP-2).
+/// rollout of `wanted` goes on; any other is undone (DEP-2). The lock is held,
+/// so what is read here is the newest there is.
 ///
 /// # Errors
 /// When what is recorded cannot be read or was not approved, or the target
 /// cannot be brought to either end.
 pub(crate) async fn settle(
     context: &Context,
-    environment: &Environment,
     target: &RunningTarget,
+    lease: &LedgerLease,
     source: &dyn ImageSource,
     wanted: &Release,
-) -> Result<Option<(PlanRecord, Ended)>, Failure> {
-    let Some(left) = unfinished(context, &environment.name).await? else { return Ok(None) };
+) -> Result<(), Failure> {
+    let Some(left) = unfinished(context, lease.environment()).await? else { return Ok(()) };
     let plan = approve_again(context, &left.plan).await?;
+    let undo = plan.to != *wanted;
     let text = format!(
         "rollout {} by {} was interrupted; {} it first",
         plan.rollout,
         plan.actor,
-        if plan.to == *wanted { "finishing" } else { "undoing" }
+        if undo { "undoing" } else { "finishing" }
     );
     context.observer.report(Progress::Note { text });
-    let undo = plan.to != *wanted;
-    target
-        .prepare(context, &plan.to, source)
-        .await
-        .or_else(|failure| if undo { Ok(()) } else { Err(failure) })?;
-    let outcome = drive(context, &plan, left.state, target, undo).await?;
-    let ended = ended(&plan, &outcome)?;
-    Ok(Some((plan.record().clone(), ended)))
+    // Undoing needs what served before; that is here, since it served.
+    if !undo {
+        target.prepare(context, &plan.to, source).await?;
+    }
+    let outcome = drive(context, &plan, left.state, target, lease, undo).await?;
+    ended(&plan, &outcome)?;
+    // Its end gave the lock back; what is to come needs it again.
+    match lease.hold().await {
+        LockStatus::Held { .. } => Ok(()),
+        LockStatus::HeldByOther { holder, since } => Err(PipelineError::Locked {
+            environment: lease.environment().into(),
+            holder: format!("{holder} since {since}"),
+        }
+        .into()),
+        LockStatus::Unknown(why) => Err(PipelineError::LockUnknown { why }.into()),
+        LockStatus::NotHeld | LockStatus::Lost => {
+            Err(PipelineError::LockUnknown { why: "it was lost at once".into() }.into())
+        }
+    }
 }
 
 /// The rollout of an environment that has no end in the ledger.
@@ -187,22 +214,19 @@ pub(crate) async fn drive(
     plan: &Plan,
     state: State,
     target: &RunningTarget,
+    lease: &LedgerLease,
     undo: bool,
 ) -> Result<Outcome, Failure> {
     let environment = plan.environment.clone();
-    let journal = LedgerJournal {
-        ledger: context.ledger.clone(),
-        actor: context.actor().to_owned(),
-        environment: environment.clone(),
-    };
-    let lease = LedgerLease::new(context.ledger.clone(), environment, context.holder.clone());
+    let journal =
+        LedgerJournal { ledger: context.ledger.clone(), actor: context.actor().to_owned(), environment };
     let declared =
         context.environment(&plan.environment)?.watch.as_ref().is_some_and(|watch| !watch.metrics.is_empty());
     let undoing = std::sync::atomic::AtomicBool::new(true);
     let ports = Ports {
         target: target.target(),
         journal: &journal,
-        lease: &lease,
+        lease,
         judge: if declared { &Unread } else { &NoMetrics },
         migrator: &NoMigrations,
         clock: &WallClock,
@@ -223,8 +247,14 @@ pub(crate) fn ended(plan: &Plan, outcome: &Outcome) -> Result<Ended, Failure> {
         (End::Committed, _) => Ok(Ended {
             outcome: RolloutOutcome::Succeeded,
             code: String::new(),
-            reason: String::new(),
+            reason: outcome
+                .state
+                .incomplete
+                .clone()
+                .map(|left| format!("left undone: {left}"))
+                .unwrap_or_default(),
             last_lines: Vec::new(),
+            verdict: outcome.state.verdict.clone(),
         }),
         (End::Reverted, _) => {
             let stop = outcome.state.stop.clone();
@@ -233,8 +263,9 @@ pub(crate) fn ended(plan: &Plan, outcome: &Outcome) -> Result<Ended, Failure> {
             if let Some(incomplete) = &outcome.state.incomplete {
                 reason.push_str(&format!("; left undone: {incomplete}"));
             }
+            let verdict = outcome.state.verdict.clone();
             let outcome = outcome.state.outcome(plan).unwrap_or(RolloutOutcome::Failed);
-            Ok(Ended { outcome, code, reason, last_lines })
+            Ok(Ended { outcome, code, reason, last_lines, verdict })
         }
         (_, Some(error)) => Err(error.into()),
         (End::NotStarted(_) | End::LockLost(_), None) => {

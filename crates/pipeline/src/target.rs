@@ -119,6 +119,12 @@ impl Running {
         self.target().observe().await
     }
 
+    /// How many instances serve when nothing moves, as it was last desired;
+    /// nothing where that is not known.
+    pub(crate) async fn replicas(&self) -> Option<u32> {
+        self.desired().await.ok().flatten().map(|desired| desired.replicas)
+    }
+
     /// What was last desired, if anything ever was.
     pub(crate) async fn desired(&self) -> Result<Option<Desired>, TargetError> {
         match &self.kind {

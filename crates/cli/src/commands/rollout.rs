@@ -5,6 +5,7 @@ use std::time::Duration;
 use plimsoll_model::event::{RolloutKind, RolloutOutcome};
 use plimsoll_model::{Decision, Failure, Outcome};
 use plimsoll_pipeline::{Asked, RolloutReport, RolloutRequest};
+use plimsoll_rollout_core::machine::Verdict;
 
 use super::{Session, commit, duration as parse_duration, metadata};
 use crate::args::{Deploy, Rollback, Up};
@@ -82,6 +83,14 @@ fn text(report: &RolloutReport) -> String {
         ));
     }
     text.push_str(&headline(report));
+    match &report.verdict {
+        Some(Verdict::InsufficientData(why)) => text.push_str(&format!("watch: insufficient data: {why}\n")),
+        Some(Verdict::NoEvidence) => text.push_str("watch: no evidence against it\n"),
+        Some(Verdict::Regressed(_)) | None => {}
+    }
+    if report.outcome == RolloutOutcome::Succeeded && !report.reason.is_empty() {
+        text.push_str(&format!("note: {}\n", report.reason));
+    }
     for line in &report.last_lines {
         text.push_str(&format!("  {} {line}\n", dim("|")));
     }

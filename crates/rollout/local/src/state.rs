@@ -220,7 +220,13 @@ impl EnvironmentDir {
     pub(crate) fn instances(&self) -> io::Result<Vec<(InstanceDir, Spec)>> {
         let mut found = Vec::new();
         for entry in fs::read_dir(self.0.join("instances"))? {
-            let dir = InstanceDir::new(entry?.path());
+            let entry = entry?;
+            // What a crash left between renaming and removing a folder.
+            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+                let _ = fs::remove_dir_all(entry.path());
+                continue;
+            }
+            let dir = InstanceDir::new(entry.path());
             if let Some(spec) = dir.spec()? {
                 found.push((dir, spec));
             }
