@@ -4,7 +4,10 @@
 //!   reaches `image` or `registry`, directly or not (invariant 2);
 //! * paths named in ARCHITECTURE.md exist;
 //! * each module starts with a `//!` line and no file is too long to read;
-//! * only the printer prints.
+//! * files of the pipeline that roll back name nothing that builds or pushes;
+//! * only the printer prints, nothing sleeps to wait, nothing is `unsafe`.
+
+mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -81,6 +84,7 @@ pub(crate) fn problems(root: &Path) -> Vec<String> {
     let mut problems = unexpected_edges(&graph);
     problems.extend(ways_from_rollout_to_builders(&graph));
     problems.extend(missing_paths(root));
+    problems.extend(text::missing(root));
     for file in source_files(root) {
         problems.extend(file_problems(root, &file));
     }
@@ -186,9 +190,10 @@ fn source_files(root: &Path) -> Vec<PathBuf> {
 }
 
 fn file_problems(root: &Path, file: &Path) -> Vec<String> {
-    let name = file.strip_prefix(root).unwrap_or(file).display().to_string();
+    let file_in_tree = file.strip_prefix(root).unwrap_or(file);
+    let name = file_in_tree.display();
     let text = std::fs::read_to_string(file).expect("a source file is readable text");
-    let mut problems = Vec::new();
+    let mut problems = text::problems(file_in_tree, &text);
     if !text.starts_with("//!") {
         problems.push(format!("{name} does not start with a `//!` line that says what it is for"));
     }

@@ -82,6 +82,11 @@ impl Printer {
         }
     }
 
+    /// stdout for data that is written piece by piece. The caller flushes.
+    pub(crate) fn data(&self) -> impl Write {
+        std::io::BufWriter::new(std::io::stdout().lock())
+    }
+
     /// A line for a person on stderr.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {

@@ -1,7 +1,7 @@
 //! `plimsoll ledger verify` and `plimsoll ledger export`.
 
 use std::fs::File;
-use std::io::{BufWriter, Read, Write};
+use std::io::{BufWriter, ErrorKind, Read, Write};
 use std::path::Path;
 
 use plimsoll_config::Config;
@@ -44,10 +44,12 @@ pub(crate) fn run(session: &Session, arguments: &Ledger) -> Result<u8, Failure> 
             Ok(0)
         }
         Ledger::Export { to: None } => {
-            let mut out = BufWriter::new(std::io::stdout().lock());
-            match ledger.export(&mut out) {
+            let mut out = session.printer.data();
+            let done = ledger.export(&mut out);
+            match done.and_then(|_| out.flush().map_err(ExportError::Output)) {
+                Ok(()) => Ok(0),
                 // A reader that went away wants no more.
-                Ok(_) | Err(ExportError::Output(_)) => Ok(0),
+                Err(ExportError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(0),
                 Err(error) => Err(exported(error, Path::new("standard output"))),
             }
         }
