@@ -26,8 +26,9 @@ async fn tag_1_tag_2_dig_1_an_image_goes_up_and_comes_down() {
     let root = tempfile::tempdir().unwrap();
     let host = start(root.path(), server::Options::default()).await;
     let source = image(&[noise(3 << 20, 1), noise(100, 2), Vec::new()]);
+    let chunks = (repository(&host, "acme/chunks"), Upload { monolithic_up_to: 0, chunk: 1 << 20 });
     let whole = (repository(&host, "acme/whole"), Upload::default());
-    for (repository, upload) in [whole] {
+    for (repository, upload) in [whole, chunks] {
         let publisher = Publisher::new(repository, Options { upload, ..options() }).unwrap();
         let first = publisher.push(&source.layout, &source.descriptor, &sha()).await.unwrap();
         assert_eq!(first.post_push_digest, source.descriptor.digest);
@@ -35,7 +36,7 @@ async fn tag_1_tag_2_dig_1_an_image_goes_up_and_comes_down() {
         let again = publisher.push(&source.layout, &source.descriptor, &sha()).await.unwrap();
         assert!(again.already_present && again.uploaded.is_empty());
     }
-    let repository = repository(&host, "acme/whole");
+    let repository = repository(&host, "acme/chunks");
     let reader = Reader::new(repository.clone(), options()).unwrap();
     for tag in [sha().as_str(), sha().short()] {
         let found = reader.resolve_tag(tag).await;

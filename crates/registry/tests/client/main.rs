@@ -6,7 +6,6 @@ mod authorising;
 mod embedded;
 mod fake;
 mod image;
-mod peer;
 mod peers;
 mod publishing;
 mod reading;

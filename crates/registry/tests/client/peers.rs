@@ -7,9 +7,9 @@ use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::peer::{Peers, require};
 use plimsoll_model::{Class, Diagnose as _, Lookup, Repository, Secret};
 use plimsoll_registry::client::{Credential, Options, Publisher, Reader, Sources, Upload};
+use plimsoll_testkit::peer::{Peers, require};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
