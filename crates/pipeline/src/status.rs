@@ -205,42 +205,17 @@ pub async fn show(context: &Context, sha: &Commit) -> Result<ShowReport, Failure
     const MOST: u64 = 1000;
     let in_store = context.store()?.resolve(sha.as_str())?.map(|descriptor| descriptor.digest);
     let (ledger, wanted) = (context.ledger.clone(), sha.clone());
-    let (builds, rollouts, entries) = blocking("reading the ledger", move || {
-        let builds = ledger.builds(Some(&wanted), MOST)?;
-        let rollouts = ledger.rollouts(None, MOST)?;
-        let filter = plimsoll_ledger::Filter { sha: Some(wanted.clone()), ..Default::default() };
-        let entries = ledger.entries(&filter, true, MOST)?;
-        Ok::<_, Failure>((builds, rollouts, entries))
-    })
-    .await??;
-    let rollouts: Vec<_> = rollouts
-        .into_iter()
-        .filter(|row| row.to.sha() == sha || row.from.as_ref().is_some_and(|r| r.sha() == sha))
-        .collect();
-    if in_store.is_none() && entries.is_empty() {
+    let shown = blocking("reading the ledger", move || ledger.show(&wanted, MOST)).await??;
+    if in_store.is_none() && shown.entries.is_empty() {
         return Err(PipelineError::NothingKnown { sha: sha.to_string() }.into());
     }
-    let running_in = {
-        let (ledger, sha) = (context.ledger.clone(), sha.clone());
-        let names: Vec<String> = context.config.config.environments.keys().cloned().collect();
-        blocking("reading the ledger", move || {
-            let mut found = Vec::new();
-            for name in names {
-                if ledger.current(&name)?.is_some_and(|running| running.release.sha() == &sha) {
-                    found.push(name);
-                }
-            }
-            Ok::<_, Failure>(found)
-        })
-        .await??
-    };
     Ok(ShowReport {
         schema: "plimsoll/show/v1",
         image_sha: sha.clone(),
         in_store,
-        running_in,
-        builds: builds.into_iter().map(Into::into).collect(),
-        rollouts: rollouts.into_iter().map(Into::into).collect(),
-        ledger_entries: entries.iter().map(|entry| entry.seq).collect(),
+        running_in: shown.running_in,
+        builds: shown.builds.into_iter().map(Into::into).collect(),
+        rollouts: shown.rollouts.into_iter().map(Into::into).collect(),
+        ledger_entries: shown.entries.iter().map(|entry| entry.seq).collect(),
     })
 }

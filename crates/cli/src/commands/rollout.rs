@@ -83,10 +83,8 @@ fn text(report: &RolloutReport) -> String {
         ));
     }
     text.push_str(&headline(report));
-    match &report.verdict {
-        Some(Verdict::InsufficientData(why)) => text.push_str(&format!("watch: insufficient data: {why}\n")),
-        Some(Verdict::NoEvidence) => text.push_str("watch: no evidence against it\n"),
-        Some(Verdict::Regressed(_)) | None => {}
+    if let Some(Verdict::InsufficientData(why)) = &report.verdict {
+        text.push_str(&format!("watch: insufficient data: {why}\n"));
     }
     if report.outcome == RolloutOutcome::Succeeded && !report.reason.is_empty() {
         text.push_str(&format!("note: {}\n", report.reason));
