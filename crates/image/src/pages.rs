@@ -102,9 +102,9 @@ pub const PAGES: &[Page] = &[
     page(
         "BLD-022",
         "build-interrupted",
-        "The build was not cancelled.",
+        "A build that a person or a signal interrupted; nothing was tagged or pushed.",
         "After Ctrl-C or SIGTERM its processes are stopped and its checkout is removed.",
-        "Run it again.",
+        "Run the same `plimsoll build` again; nothing was kept of the interrupted one.",
     ),
     page(
         "BLD-023",

@@ -273,7 +273,7 @@ impl Diagnose for Error {
             Self::Content { .. } => "DIG-003",
             Self::TagTaken { .. } | Self::TagBroken { .. } => "TAG-003",
             Self::PushMismatch { .. } => "DIG-001",
-            Self::Parity { .. } => "TAG-004",
+            Self::Parity { .. } => "TAG-005",
             Self::Store { source, .. } | Self::NotAnImage { source, .. } => source.code(),
         }
     }

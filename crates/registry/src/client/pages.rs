@@ -83,7 +83,7 @@ pub const PAGES: &[Page] = &[
         how: "Compare both with `plimsoll verify SHA --rebuild`. If the first push was interrupted between its two tags, push that same image again with `plimsoll push SHA` rather than building anew.",
     },
     Page {
-        code: "TAG-004",
+        code: "TAG-005",
         name: "short-tag-parity-after-push",
         what: "After a push the short tag does not lead to the digest that the full tag leads to.",
         why: "Both are names of the same commit (TAG-2); whoever reads the short one would see another image.",

@@ -150,7 +150,7 @@ async fn tag_3_a_tag_taken_while_blobs_went_up_is_left_alone() {
 #[tokio::test]
 async fn dig_1_a_tag_moved_around_the_write_is_found_afterwards() {
     let other = image(&[b"other".to_vec()]);
-    for (tag, code) in [(sha().to_string(), "DIG-001"), (sha().short().to_owned(), "TAG-004")] {
+    for (tag, code) in [(sha().to_string(), "DIG-001"), (sha().short().to_owned(), "TAG-005")] {
         let bytes = other.bytes();
         let (_, result) = through(move |seen| {
             let (bytes, tag) = (bytes.clone(), tag.clone());

@@ -317,7 +317,7 @@ pub const PAGES: &[Page] = &[
         name: "switch-busy",
         what: "The switch is just being replaced by another version or is stopping.",
         why: "A table applied now could be lost between the two.",
-        how: "Repeat in a moment.",
+        how: "Run the same command again in a moment; `plimsoll status` shows who carries the traffic.",
     },
     Page {
         code: "SWI-013",
