@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use plimsoll_config::{Base, Compression, ConfigError, FILE_NAME, ImageSource, MAX_FILE_BYTES, Project};
+use plimsoll_config::{Base, Compression, FILE_NAME, ImageSource, MAX_FILE_BYTES, Project};
 use plimsoll_image::{
     BaseImage, BuildCommand, BuildRequest as ImageRequest, BuiltImage, CancellationToken, DockerfileSpec,
     FileCopy, ImageSpec, LayoutSpec, Recipe, ShortSha, Source,
@@ -18,7 +18,7 @@ use plimsoll_model::{
 use plimsoll_oci::{Descriptor, Layout};
 use plimsoll_registry::client::Pushed;
 
-use crate::context::Context;
+use crate::context::{Context, with_digest_of_base};
 use crate::error::PipelineError;
 use crate::{Step, blocking};
 
@@ -132,7 +132,7 @@ pub(crate) async fn subject(context: &Context, rev: &str, branch: Option<&str>) 
         };
         let project = match Project::for_build(&bytes, &overlays) {
             Ok(loaded) => loaded.config,
-            Err(error) => return Ok(Err((commit, error))),
+            Err(error) => return Ok(Err(error)),
         };
         let branch = match given {
             Some(branch) => branch,
@@ -145,27 +145,8 @@ pub(crate) async fn subject(context: &Context, rev: &str, branch: Option<&str>) 
     });
     match read.await?? {
         Ok(subject) => Ok(subject),
-        Err((commit, error)) => Err(with_digest_of_base(context, &commit, error).await),
+        Err(error) => Err(with_digest_of_base(error).await),
     }
-}
-
-/// A base that is named by a tag is refused with the digest to write instead.
-async fn with_digest_of_base(context: &Context, commit: &Commit, error: ConfigError) -> Failure {
-    let Some(base) = error.unpinned_base() else { return error.into() };
-    let reader = match context.reader(&base.repository) {
-        Ok(reader) => reader,
-        Err(failure) => return failure,
-    };
-    let found = reader.resolve_tag(base.tag.as_deref().unwrap_or("latest")).await;
-    PipelineError::UnpinnedBase {
-        sha: commit.to_string(),
-        reference: base.to_string(),
-        pinned: match found {
-            Lookup::Found(at) => Ok(format!("{}@{}", base.repository, at.digest())),
-            other => Err(other.describe(|_| String::new())),
-        },
-    }
-    .into()
 }
 
 /// The branch a commit is built for: the one that was named, the one that is

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use plimsoll_config::{Config, DatabaseUrl, Environment, Loaded, Overlays, SecretContext};
+use plimsoll_config::{Config, ConfigError, DatabaseUrl, Environment, Loaded, Overlays, SecretContext};
 use plimsoll_ledger::{Holder, KeySource, Ledger};
-use plimsoll_model::{Failure, Observer, Repository};
+use plimsoll_model::{Failure, Lookup, Observer, Repository};
 use plimsoll_oci::Layout;
 use plimsoll_registry::client::{Options as RegistryOptions, Publisher, Reader, Sources};
 
@@ -62,8 +62,11 @@ impl Context {
     ///
     /// # Errors
     /// When either cannot be read. Nothing but the ledger's own file is made.
-    pub fn open(options: Options) -> Result<Self, Failure> {
-        let config = Config::load(&options.directory, &options.overlays)?;
+    pub async fn open(options: Options) -> Result<Self, Failure> {
+        let config = match Config::load(&options.directory, &options.overlays) {
+            Ok(config) => config,
+            Err(error) => return Err(with_digest_of_base(error).await),
+        };
         let ledger = open_ledger(&config)?;
         Ok(Self {
             config: Arc::new(config),
@@ -141,6 +144,23 @@ impl Context {
     pub fn actor(&self) -> &str {
         &self.holder.who
     }
+}
+
+/// A base that is named by a tag is refused with the digest to write instead.
+pub(crate) async fn with_digest_of_base(error: ConfigError) -> Failure {
+    let Some(base) = error.unpinned_base() else { return error.into() };
+    let options =
+        RegistryOptions { credentials: Sources::from_environment(&[]), ..RegistryOptions::default() };
+    let reader = match Reader::new(base.repository.clone(), options) {
+        Ok(reader) => reader,
+        Err(error) => return error.into(),
+    };
+    let found = reader.resolve_tag(base.tag.as_deref().unwrap_or("latest")).await;
+    let pinned = match found {
+        Lookup::Found(at) => Ok(format!("{}@{}", base.repository, at.digest())),
+        other => Err(other.describe(|_| String::new())),
+    };
+    PipelineError::UnpinnedBase { reference: base.to_string(), pinned, source: Box::new(error) }.into()
 }
 
 /// Opens the ledger that the configuration names.

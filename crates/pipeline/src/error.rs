@@ -27,15 +27,16 @@ pub enum PipelineError {
         /// `absent`, or why it cannot be read.
         found: String,
     },
-    /// The commit's base image is named by a tag.
-    #[error("the base image `{reference}` of commit {sha} is named by a tag, which can move")]
+    /// The base image is named by a tag.
+    #[error("the base image `{reference}` is named by a tag, which can move")]
     UnpinnedBase {
-        /// The commit.
-        sha: String,
         /// As it is written.
         reference: String,
         /// What to write instead, or why that cannot be told.
         pinned: Result<String, String>,
+        /// Where it stands.
+        #[source]
+        source: Box<plimsoll_config::ConfigError>,
     },
     /// Nothing was built for this commit here.
     #[error("the local store has no image of commit {sha}")]

@@ -108,7 +108,7 @@ impl Session {
     }
 
     /// Opens configuration and ledger, and listens for Ctrl-C.
-    pub(crate) fn context(&self, interrupt: Arc<AtomicBool>) -> Result<Context, Failure> {
+    async fn context(&self, interrupt: Arc<AtomicBool>) -> Result<Context, Failure> {
         let observer = Arc::from(progress::observer(&self.global, &self.printer, self.events));
         let executable = std::env::current_exe().map_err(|source| CliError::File {
             action: "find",
@@ -123,6 +123,7 @@ impl Session {
             executable,
             interrupt,
         })
+        .await
     }
 
     /// Runs asynchronous work with a context. The first Ctrl-C or SIGTERM asks
@@ -135,7 +136,7 @@ impl Session {
         let interrupt = Arc::new(AtomicBool::new(false));
         runtime()?.block_on(async {
             tokio::spawn(listen(interrupt.clone()));
-            let context = self.context(interrupt)?;
+            let context = self.context(interrupt).await?;
             work(context).await
         })
     }

@@ -12,7 +12,7 @@
 //! 2. otherwise, where user namespaces are allowed: the same within one, the
 //!    image's user mapped to the caller's;
 //! 3. otherwise: none; the program is started from the unpacked files and sees
-//!    this machine's. `status` and `doctor` say so.
+//!    this machine's. `doctor` says so.
 //!
 //! Writes go to an overlay of the instance's own where the kernel has one, so
 //! that replicas do not see each other's files.
