@@ -248,7 +248,7 @@ impl Diagnose for Error {
             Self::UnknownCommit { .. } => {
                 "look at `git log`; if the commit is on the remote only, run `git fetch`".into()
             }
-            Self::ShortSha { rev } => format!("git rev-parse {rev} prints the full SHA"),
+            Self::ShortSha { rev } => format!("`git rev-parse {rev}` prints the full SHA"),
             Self::UpperCaseSha { rev } => format!("write {}", rev.to_lowercase()),
             Self::GitMissing { .. } => "install git and see that it is in PATH".into(),
             Self::Submodule { path, .. } => {
