@@ -38,8 +38,8 @@ fn a_rust_service() {
 [service]
 name = "payouts"
 
-[repository]
-canonical   = "localhost:5000/acme/payouts"   # where the main branch publishes
+[repository]                 # `plimsoll registry` serves localhost:5000 where there is no other
+canonical   = "localhost:5000/acme/payouts"           # where the main branch publishes
 staging     = "localhost:5000/acme/payouts-staging"   # where every other branch does
 main_branch = "trunk"
 
@@ -68,11 +68,11 @@ dir = "migrations"
 
 # `plimsoll deploy SHA --env trial` runs it on this machine, behind one address.
 [environments.trial]
-repository = "staging"       # which images may run here: canonical (of the main branch) or staging
-target     = "local"         # local, engine (Docker or Podman), kubernetes
+repository = "canonical"       # whose images may run here: of the main branch; or "staging": of the others
+target     = "local"           # processes of this machine; or "engine": Docker or Podman
 replicas   = 2
-listen     = "127.0.0.1:8080" # where users connect; replicas get a free port in $PORT
-health     = "/healthz"      # answers 2xx when a replica may serve
+listen     = "127.0.0.1:8080"  # where users connect; replicas get a free port in $PORT
+health     = "/healthz"        # answers 2xx when a replica may serve
 "#
     );
     assert_eq!(native(&load(&found)), ("cargo build --release --locked", "target/release/payouts"));

@@ -40,11 +40,11 @@ pub fn template(found: &Found) -> String {
 fn environments() -> String {
     "# `plimsoll deploy SHA --env trial` runs it on this machine, behind one address.\n\
      [environments.trial]\n\
-     repository = \"staging\"       # which images may run here: canonical (of the main branch) or staging\n\
-     target     = \"local\"         # local, engine (Docker or Podman), kubernetes\n\
+     repository = \"canonical\"       # whose images may run here: of the main branch; or \"staging\": of the others\n\
+     target     = \"local\"           # processes of this machine; or \"engine\": Docker or Podman\n\
      replicas   = 2\n\
-     listen     = \"127.0.0.1:8080\" # where users connect; replicas get a free port in $PORT\n\
-     health     = \"/healthz\"      # answers 2xx when a replica may serve\n"
+     listen     = \"127.0.0.1:8080\"  # where users connect; replicas get a free port in $PORT\n\
+     health     = \"/healthz\"        # answers 2xx when a replica may serve\n"
         .into()
 }
 
@@ -53,14 +53,15 @@ fn repository(found: &Found, name: &str) -> String {
     let branch = found.branch.as_deref().filter(|branch| is_branch(branch)).unwrap_or("main");
     // A feature branch that happens to be checked out is not the main one.
     let main = if branch.contains('/') { "main" } else { branch };
+    let canonical = quoted(&format!("localhost:5000/{path}"));
+    let staging = quoted(&format!("localhost:5000/{path}-staging"));
     format!(
-        "[repository]\n\
-         canonical   = {}   # where the main branch publishes\n\
-         staging     = {}   # where every other branch does\n\
+        "[repository]                 # `plimsoll registry` serves localhost:5000 where there is no other\n\
+         canonical   = {canonical:width$}   # where the main branch publishes\n\
+         staging     = {staging}   # where every other branch does\n\
          main_branch = {}\n",
-        quoted(&format!("localhost:5000/{path}")),
-        quoted(&format!("localhost:5000/{path}-staging")),
         quoted(main),
+        width = staging.chars().count(),
     )
 }
 
