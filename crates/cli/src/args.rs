@@ -7,8 +7,8 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 /// One commit of a containerised service to production, and back.
 #[derive(Debug, Parser)]
 #[command(name = "plimsoll", version, max_term_width = 100, disable_help_subcommand = true)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 refused, 4 integrity violation, \
-                        5 outside unreachable, 6 rolled back, 130 interrupted")]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 refused, 4 integrity \
+                        violation, 5 something outside cannot be reached, 6 rolled back, 130 interrupted")]
 pub(crate) struct Cli {
     /// Options every command takes.
     #[command(flatten)]
@@ -136,7 +136,7 @@ pub(crate) struct Init {
     /// Replace an existing plimsoll.toml
     #[arg(long)]
     pub(crate) force: bool,
-    /// Print systemd units that bring an environment's switch and replicas back after a reboot
+    /// Print a systemd unit that brings an environment's switch and replicas back after a reboot
     #[arg(long, value_name = "ENV")]
     pub(crate) systemd: Option<String>,
 }

@@ -93,7 +93,8 @@ impl Observer for PlainLines {
     }
 }
 
-/// One moving line with finished steps above it.
+/// One moving line with finished steps above it, and while a rollout is under
+/// way one line per release below it.
 struct Live {
     bar: ProgressBar,
     verbose: bool,
@@ -103,7 +104,7 @@ impl Live {
     fn new(verbose: bool) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
         bar.set_style(
-            ProgressStyle::with_template("{spinner} {wide_msg} {elapsed:>4}")
+            ProgressStyle::with_template("{spinner} {wide_msg} {elapsed:>4}\n{prefix}")
                 .expect("the template is a constant")
                 .tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ "),
         );
@@ -127,6 +128,7 @@ impl Observer for Live {
             Progress::StepFinished { step, detail, duration_sec } => {
                 self.bar.println(format!("  {} {detail} {}", bold(&step), dim(&duration(duration_sec))));
                 self.bar.set_message("");
+                self.bar.set_prefix("");
             }
             Progress::Line { step, text, .. } if self.verbose => {
                 self.bar.println(format!("  {} {text}", dim(&step)))
@@ -138,40 +140,43 @@ impl Observer for Live {
                 self.bar.set_message(format!("{} {what} {}", bold(&step), moved(done, total)));
             }
             Progress::Rollout { phase, detail, releases } => {
-                self.bar.set_message(format!(
-                    "{} {}",
-                    bold("rollout"),
-                    rollout_line(&phase, &detail, &releases)
-                ));
+                self.bar.set_message(format!("{} {phase}: {}", bold("rollout"), waiting(&detail)));
+                let rows: Vec<_> = releases.iter().map(|row| format!("    {}", release(row))).collect();
+                self.bar.set_prefix(rows.join("\n"));
             }
             Progress::Note { text } => self.bar.println(format!("  {text}")),
         }
     }
 }
 
-/// `shifting: 3f2a9c01b7d4 candidate 1/2 ready, 77e0… stable 2/2 ready serving; waiting for …`
+/// `shifting(1): 77e0… stable 2/2 ready, serving; 3f2a9c01b7d4 candidate 1/1 ready; waiting for …`
 fn rollout_line(phase: &str, detail: &str, releases: &[ReleaseRow]) -> String {
-    let mut parts: Vec<String> = releases
-        .iter()
-        .map(|row| {
-            let mut text = format!("{} {} {}/{} ready", row.sha.short(), row.role, row.ready, row.desired);
-            for (count, word) in
-                [(row.starting, "starting"), (row.draining, "draining"), (row.failing, "failing")]
-            {
-                if count > 0 {
-                    text.push_str(&format!(", {count} {word}"));
-                }
-            }
-            if row.traffic {
-                text.push_str(", serving");
-            }
-            text
-        })
-        .collect();
+    let mut parts: Vec<String> = releases.iter().map(release).collect();
     if !detail.is_empty() {
-        parts.push(detail.to_owned());
+        parts.push(waiting(detail));
     }
     format!("{phase}: {}", parts.join("; "))
+}
+
+/// `3f2a9c01b7d4 candidate 1/2 ready, 1 starting, serving`. Where no number is
+/// wanted (before the start, at the end, of what leaves) none is shown.
+fn release(row: &ReleaseRow) -> String {
+    let wanted = if row.desired == 0 { String::new() } else { format!("/{}", row.desired) };
+    let mut text = format!("{} {} {}{wanted} ready", row.sha.short(), row.role, row.ready);
+    for (count, word) in [(row.starting, "starting"), (row.draining, "draining"), (row.failing, "failing")] {
+        if count > 0 {
+            text.push_str(&format!(", {count} {word}"));
+        }
+    }
+    if row.traffic {
+        text.push_str(", serving");
+    }
+    text
+}
+
+/// What a rollout waits for begins with `for`; anything else stands alone.
+fn waiting(detail: &str) -> String {
+    if detail.starts_with("for ") { format!("waiting {detail}") } else { detail.to_owned() }
 }
 
 fn moved(done: u64, total: Option<u64>) -> String {
@@ -201,7 +206,30 @@ pub(crate) fn bytes(count: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn releases_read_well() {
+        let row = ReleaseRow {
+            sha: "0123456789abcdef0123456789abcdef01234567".parse().unwrap(),
+            digest: plimsoll_model::Digest::from_sha256([7; 32]),
+            role: "candidate".into(),
+            desired: 2,
+            starting: 1,
+            ready: 1,
+            failing: 0,
+            draining: 0,
+            traffic: true,
+        };
+        let leaving =
+            ReleaseRow { role: "stable".into(), desired: 0, starting: 0, draining: 1, ..row.clone() };
+        assert_eq!(
+            rollout_line("shifting(2)", "for the lock", &[row, leaving]),
+            "shifting(2): 0123456789ab candidate 1/2 ready, 1 starting, serving; \
+             0123456789ab stable 1 ready, 1 draining, serving; waiting for the lock"
+        );
+    }
 
     #[test]
     fn bytes_read_well() {

@@ -7,6 +7,7 @@ use plimsoll_model::{Failure, Lookup, RepositoryType};
 use serde::Serialize;
 
 use super::Session;
+use super::explain::wrapped;
 use crate::printer::{bold, columns, dim};
 
 /// One thing that was looked at.
@@ -66,9 +67,12 @@ fn text(findings: &[Finding]) -> String {
             State::Limited => bold("limited"),
             State::Missing => bold("MISSING"),
         };
-        let mut rows = vec![vec![word, finding.name.clone(), finding.found.clone()]];
+        let below = |line: String| vec![String::new(), String::new(), line];
+        let mut found = wrapped(&finding.found, 80).into_iter();
+        let mut rows = vec![vec![word, finding.name.clone(), found.next().unwrap_or_default()]];
+        rows.extend(found.map(below));
         if !finding.hint.is_empty() {
-            rows.push(vec![String::new(), String::new(), dim(&format!("hint: {}", finding.hint))]);
+            rows.push(below(dim(&format!("hint: {}", finding.hint))));
         }
         rows
     });

@@ -90,19 +90,26 @@ fn text(page: &Page) -> String {
 
 /// Breaks a paragraph into indented lines of at most `width` characters.
 fn wrap(paragraph: &str, width: usize) -> String {
-    let mut lines = vec![String::from("  ")];
+    let lines: Vec<_> = wrapped(paragraph, width - 2).into_iter().map(|line| format!("  {line}")).collect();
+    lines.join("\n")
+}
+
+/// Breaks a paragraph into lines of at most `width` characters, words longer
+/// than that aside.
+pub(crate) fn wrapped(paragraph: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
     for word in paragraph.split_whitespace() {
         let line = lines.last_mut().expect("there is always a line");
-        if line.len() + word.len() + 1 > width && line.len() > 2 {
-            lines.push(format!("  {word}"));
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
         } else {
-            if line.len() > 2 {
+            if !line.is_empty() {
                 line.push(' ');
             }
             line.push_str(word);
         }
     }
-    lines.join("\n")
+    lines
 }
 
 #[cfg(test)]

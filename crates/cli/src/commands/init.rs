@@ -27,8 +27,12 @@ pub(crate) fn run(session: &Session, arguments: &Init) -> Result<u8, Failure> {
     let document = json!({ "schema": "plimsoll/init/v1", "file": path });
     session.printer.result(&document, || {
         format!(
-            "wrote {}\nnext: look it over, commit it, then `plimsoll build` and \
-             `plimsoll deploy $(git rev-parse HEAD) --env trial`",
+            "wrote {}\n\
+             next: look it over and commit it; then\n  \
+             plimsoll doctor                                          # what is missing, e.g. a registry\n  \
+             plimsoll registry &                                      # one of your own, where there is none\n  \
+             plimsoll build\n  \
+             plimsoll deploy $(git rev-parse HEAD) --env trial",
             path.display()
         )
     });
