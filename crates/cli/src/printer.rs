@@ -137,7 +137,7 @@ fn with_page(hint: &str, code: &str) -> String {
     if hint.contains("plimsoll explain") {
         hint.to_owned()
     } else {
-        format!("{hint}; see `plimsoll explain {code}`")
+        format!("{}; see `plimsoll explain {code}`", hint.trim_end_matches('.'))
     }
 }
 

@@ -54,12 +54,17 @@ struct PlainLines {
 
 #[derive(Default)]
 struct Last {
-    rollout: String,
+    phase: String,
+    releases: Vec<ReleaseRow>,
+    detail: String,
+    rollout: Option<Instant>,
     bytes: Option<Instant>,
 }
 
 /// How often a CI log hears of bytes that move.
 const BYTES_EVERY: Duration = Duration::from_secs(10);
+/// How often a CI log hears of a rollout in which only time passes.
+const WAITING_EVERY: Duration = Duration::from_secs(10);
 
 impl Observer for PlainLines {
     fn report(&self, progress: Progress) {
@@ -82,10 +87,12 @@ impl Observer for PlainLines {
                 }
             }
             Progress::Rollout { phase, detail, releases } => {
-                let line = rollout_line(&phase, &detail, &releases);
-                if last.rollout != line {
-                    self.printer.note(&format!("rollout: {line}"));
-                    last.rollout = line;
+                let moved = last.phase != phase || last.releases != releases;
+                let due = last.rollout.is_none_or(|at| at.elapsed() >= WAITING_EVERY);
+                if moved || (due && last.detail != detail) {
+                    self.printer.note(&format!("rollout: {}", rollout_line(&phase, &detail, &releases)));
+                    (last.phase, last.detail, last.releases) = (phase, detail, releases);
+                    last.rollout = Some(Instant::now());
                 }
             }
             Progress::Note { text } => self.printer.note(&text),

@@ -26,6 +26,7 @@ pub const RESERVED_VARIABLES: &[(&str, &str)] = &[
     ("PLIMSOLL_REGISTRY_CA", "file with further certificates (PEM) that registries are trusted by"),
     ("PLIMSOLL_ACTOR", "who asks, for ledger and lock; otherwise what CI says, else the account"),
     ("PLIMSOLL_COMMIT", "set for the build command: the commit that is built"),
+    ("PLIMSOLL_SHORT_SHA", "set for the build command: the commit's first twelve digits"),
     ("PLIMSOLL_REQUIRE_PEERS", "set to 1: tests fail where an outside tool is absent, instead of skipping"),
 ];
 
