@@ -98,16 +98,14 @@ const SMALLEST: &str = r#"
 /// Table, then key, then the cell `default`; from the page.
 fn documented() -> BTreeMap<String, BTreeMap<String, String>> {
     let mut tables = BTreeMap::new();
-    let mut table = String::new();
+    let mut table = None;
     for line in PAGE.lines() {
         if let Some(title) = line.strip_prefix("## ") {
-            table = title.trim_matches(['[', ']']).to_owned();
-        } else if let Some(row) = line.strip_prefix("| `")
-            && PAGE.contains(&format!("## [{table}]"))
-        {
+            table = title.starts_with('[').then(|| title.trim_matches(['[', ']']).to_owned());
+        } else if let (Some(table), Some(row)) = (&table, line.strip_prefix("| `")) {
             let cells: Vec<&str> = row.split(" | ").collect();
             let key = cells[0].trim_end_matches('`').to_owned();
-            assert_eq!(cells.len(), 5, "[{table}] `{key}`: type, default, since, meaning");
+            assert_eq!(cells.len(), 5, "[{table}] `{key}` needs type, default, since and meaning");
             let keys: &mut BTreeMap<String, String> = tables.entry(table.clone()).or_default();
             assert!(keys.insert(key.clone(), cells[2].to_owned()).is_none(), "[{table}] has `{key}` twice");
         }
