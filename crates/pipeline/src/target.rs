@@ -10,6 +10,7 @@ use plimsoll_model::{Failure, Lookup, Release};
 use plimsoll_oci::ImageSource;
 use plimsoll_rollout_core::fleet::{FleetOps, FleetTarget, InstanceOp};
 use plimsoll_rollout_core::{BoxFuture, Desired, Observed, Target, TargetError};
+use plimsoll_rollout_engine::{EngineFleet, Options as EngineOptions};
 use plimsoll_rollout_local::{LocalFleet, Options as LocalOptions};
 use plimsoll_rollout_switch::{Control, Launch, Settings, SwitchError, ensure};
 
@@ -34,6 +35,7 @@ pub(crate) struct Running {
 
 enum Kind {
     Local(std::sync::Arc<FleetTarget<LocalFleet>>),
+    Engine(Box<FleetTarget<EngineFleet>>),
 }
 
 /// The folder of one environment.
@@ -62,7 +64,22 @@ impl Running {
                 )?;
                 (Kind::Local(std::sync::Arc::new(FleetTarget::new(fleet))), local.listen)
             }
-            other => {
+            Configured::Engine(engine) => {
+                let options = EngineOptions {
+                    environment: environment.name.clone(),
+                    folder: folder.clone(),
+                    socket: engine.socket.clone(),
+                    port: engine.port,
+                    health: engine.health.clone(),
+                    env_file: engine.env_file.as_ref().map(|path| context.root().join(path)),
+                    grace_sec,
+                };
+                // Keeps the state folder out of the repository.
+                context.store()?;
+                let fleet = EngineFleet::open(options, Control::new(&folder.join("switch")))?;
+                (Kind::Engine(Box::new(FleetTarget::new(fleet))), engine.listen)
+            }
+            other @ Configured::Kubernetes(_) => {
                 return Err(PipelineError::TargetKind {
                     environment: environment.name.clone(),
                     target: other.kind().to_string(),
@@ -81,6 +98,7 @@ impl Running {
     pub(crate) fn target(&self) -> &dyn Target {
         match &self.kind {
             Kind::Local(target) => &**target,
+            Kind::Engine(target) => &**target,
         }
     }
 
@@ -108,9 +126,15 @@ impl Running {
                 let (target, release) = (target.clone(), release.clone());
                 blocking("unpacking the image", move || target.ops().unpack(&release, &layout, &manifest))
                     .await??;
+                step.finish("unpacked");
+            }
+            Kind::Engine(target) => {
+                let layout = context.store()?;
+                let observer = &*context.observer;
+                let brought = target.ops().bring(release, source, &layout, None, observer).await?;
+                step.finish(brought.to_string());
             }
         }
-        step.finish("unpacked");
         Ok(())
     }
 
@@ -129,6 +153,7 @@ impl Running {
     pub(crate) async fn desired(&self) -> Result<Option<Desired>, TargetError> {
         match &self.kind {
             Kind::Local(target) => Ok(target.ops().load().await?.desired),
+            Kind::Engine(target) => Ok(target.ops().load().await?.desired),
         }
     }
 
@@ -139,16 +164,21 @@ impl Running {
                 target.ops().revive()?;
                 target.reconcile().await
             }
+            // The engine brings containers back itself, and the rest follows.
+            Kind::Engine(target) => target.reconcile().await,
         }
     }
 }
 
 impl OnTarget for Running {
     fn holds(&self, release: &Release) -> BoxFuture<'_, Lookup<bool>> {
-        let held = match &self.kind {
-            Kind::Local(target) => Lookup::Found(target.ops().holds(release)),
-        };
-        Box::pin(std::future::ready(held))
+        match &self.kind {
+            Kind::Local(target) => Box::pin(std::future::ready(Lookup::Found(target.ops().holds(release)))),
+            Kind::Engine(target) => {
+                let release = release.clone();
+                Box::pin(async move { target.ops().holds(&release).await })
+            }
+        }
     }
 }
 
@@ -186,8 +216,10 @@ pub async fn stop(context: &Context, environment: &str) -> Result<(), Failure> {
     let environment = context.environment(environment)?.clone();
     let target = Running::open(context, &environment)?;
     match &target.kind {
-        Kind::Local(fleet) => fleet.ops().stop_all().await.map_err(PipelineError::from)?,
+        Kind::Local(fleet) => fleet.ops().stop_all().await,
+        Kind::Engine(fleet) => fleet.ops().stop_all().await,
     }
+    .map_err(PipelineError::from)?;
     match Control::new(&target.switch.state_dir).shutdown().await {
         Ok(()) | Err(SwitchError::NotRunning { .. }) => Ok(()),
         Err(error) => Err(error.into()),

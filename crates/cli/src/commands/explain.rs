@@ -20,6 +20,7 @@ pub(crate) fn pages() -> Vec<&'static Page> {
         plimsoll_registry::client::PAGES,
         plimsoll_registry::server::PAGES,
         plimsoll_rollout_core::PAGES,
+        plimsoll_rollout_engine::PAGES,
         plimsoll_rollout_local::PAGES,
         plimsoll_rollout_switch::PAGES,
     ]
