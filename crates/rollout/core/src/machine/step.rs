@@ -119,14 +119,14 @@ fn advance(
             if seen.is_some() && to.ready >= size {
                 next.enter(Phase::Shifting(1));
             }
-            format!("{} of {size} ready", to.ready.min(size))
+            format!("{} of {size} ready{}", to.ready.min(size), tolerated(&to))
         }
         Phase::Shifting(wave) => {
             let last = wave >= waves(plan);
             if seen.is_some_and(|o| shifted(plan, o, size, last)) {
                 next.enter(if last { Phase::Baking } else { Phase::Shifting(wave + 1) });
             }
-            format!("{} of {size} serve", to.serving.min(size))
+            format!("{} of {size} serve{}", to.serving.min(size), tolerated(&to))
         }
         Phase::Baking => {
             let keep = if plan.from.is_some() { plan.deadlines.keep_sec } else { 0 };
@@ -145,6 +145,15 @@ fn advance(
             settle(next, plan, seen, from, Phase::Reverted)
         }
         Phase::Committed | Phase::Reverted => String::new(),
+    }
+}
+
+/// What is wrong with the candidate and not yet a reason to stop: said at once,
+/// so that nobody has to wait for the end of a grace to learn it (DEP-5).
+fn tolerated(candidate: &Fleet) -> String {
+    match candidate.failing.first() {
+        Some(failing) => format!("; {}: {}", failing.instance, failing.message),
+        None => String::new(),
     }
 }
 
