@@ -9,7 +9,7 @@
 //! [`build()`] is the whole way. [`source`] reads the repository, [`command`]
 //! runs the build command, [`layer`] writes reproducible layers, [`assemble`]
 //! makes an image of them, [`import`] and [`dockerfile`] take images that
-//! others make, [`rebuild`] builds again and compares.
+//! others make, [`mod@rebuild`] builds again and compares.
 //!
 //! Invariants: the working directory is never read, only commits; nothing of
 //! the repository is written; the network is not used (a base image is in the

@@ -1,7 +1,7 @@
 //! Reproducible layers: from files of the checkout to a compressed blob in the
 //! local store (BLD-2).
 //!
-//! [`select`] decides which files go where, [`tar`] writes them, [`compress`]
+//! `select` decides which files go where, `tar` writes them, `compress`
 //! packs and hashes on all cores. Memory is bounded by the number of workers,
 //! whatever the size of the layer.
 

@@ -2,7 +2,7 @@
 //! are, what a commit says, and a clean checkout of it (BLD-1).
 //!
 //! Everything goes through the git command line in a scrubbed environment
-//! ([`git`]) and only reads: no index, no lock file, no worktree entry is
+//! (`git.rs`) and only reads: no index, no lock file, no worktree entry is
 //! written, so people and other builds may work in the repository meanwhile.
 
 mod checkout;

@@ -8,7 +8,7 @@
 //!   the disk. Upload sessions are not: a restart forgets them.
 //! - A tag that is a commit SHA, full or of twelve digits, never moves to
 //!   another digest (TAG-1..3); two pushes at once have one winner.
-//! - A name becomes a path only through [`route`], which knows the grammar.
+//! - A name becomes a path only through `route`, which knows the grammar.
 //! - Memory does not depend on the size of blobs, and everything that a client
 //!   can open, send or leave open is bounded by [`Options`].
 
