@@ -353,3 +353,57 @@ pub(crate) struct Man {
     #[arg(value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     pub(crate) directory: PathBuf,
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    const PAGE: &str = include_str!("../../../docs/reference/cli.md");
+
+    /// What the page says under a heading, up to the next one.
+    fn section(heading: &str) -> &'static str {
+        let start = PAGE.find(&format!("{heading}\n")).unwrap_or_else(|| panic!("no `{heading}` in cli.md"));
+        let text = &PAGE[start + heading.len()..];
+        text.find("\n#").map_or(text, |end| &text[..end])
+    }
+
+    /// Every `--option` that a text names.
+    fn named(text: &str) -> BTreeSet<String> {
+        let name = |rest: &str| {
+            let end = rest.find(|c: char| !c.is_ascii_lowercase() && c != '-').unwrap_or(rest.len());
+            rest[..end].to_owned()
+        };
+        let word = |name: &String| name.starts_with(|c: char| c.is_ascii_lowercase());
+        text.split("--").skip(1).map(name).filter(word).collect()
+    }
+
+    fn options(command: &clap::Command) -> BTreeSet<String> {
+        let own = command.get_arguments().filter(|argument| !argument.is_global_set());
+        let own = own.filter_map(|argument| argument.get_long().map(str::to_owned));
+        own.chain(command.get_subcommands().flat_map(options)).collect()
+    }
+
+    /// docs/reference/cli.md has every command and option, and no other.
+    #[test]
+    fn the_reference_is_complete() {
+        let program = Cli::command();
+        for command in program.get_subcommands() {
+            let named = named(section(&format!("### plimsoll {}", command.get_name())));
+            let known = options(command);
+            let missing: Vec<_> = known.difference(&named).collect();
+            assert!(missing.is_empty(), "`{}` in cli.md lacks {missing:?}", command.get_name());
+            let anywhere: BTreeSet<String> = program.get_subcommands().flat_map(options).collect();
+            let unknown: Vec<_> = named.difference(&anywhere).collect();
+            assert!(unknown.is_empty(), "`{}` in cli.md names {unknown:?}", command.get_name());
+        }
+        let global = program.get_arguments().filter_map(|argument| argument.get_long().map(str::to_owned));
+        assert_eq!(named(section("## Common options")), global.collect());
+        let commands = program.get_subcommands().count();
+        assert_eq!(PAGE.matches("\n### plimsoll ").count(), commands, "commands on the page");
+    }
+}
