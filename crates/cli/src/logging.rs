@@ -1,10 +1,8 @@
 //! Logs go to stderr: text for people, one JSON object per line for programs (OBS-1).
 
-use std::io::IsTerminal;
-
 use tracing_subscriber::EnvFilter;
 
-use crate::args::{Color, Global, LogFormat};
+use crate::args::{Global, LogFormat};
 
 /// Installs the log as the options ask for it. `PLIMSOLL_LOG` takes a filter
 /// in `tracing`'s syntax and wins over `-v` and `-q`.
@@ -21,16 +19,10 @@ pub(crate) fn init(global: &Global) {
         .ok()
         .and_then(|text| EnvFilter::try_new(text).ok())
         .unwrap_or_else(|| EnvFilter::new(format!("warn,plimsoll={level}")));
-    let colour = match global.color {
-        Color::Always => true,
-        Color::Never => false,
-        Color::Auto => {
-            std::io::stderr().is_terminal()
-                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        }
-    };
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(crate::printer::colours_errors(global.color));
     match global.log_format {
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).init(),
         LogFormat::Text => builder.compact().with_target(false).init(),

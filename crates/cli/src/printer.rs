@@ -132,6 +132,19 @@ impl Printer {
     }
 }
 
+/// Whether text on standard error is coloured: as asked, else on a terminal
+/// unless `NO_COLOR` is set.
+pub(crate) fn colours_errors(color: Color) -> bool {
+    match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => {
+            std::io::stderr().is_terminal()
+                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        }
+    }
+}
+
 /// Every hint ends with the page to read, unless it names one already.
 fn with_page(hint: &str, code: &str) -> String {
     if hint.contains("plimsoll explain") {
