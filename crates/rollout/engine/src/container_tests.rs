@@ -1,4 +1,7 @@
+//! What is asked of the engine for a replica, and how its answers are read.
+
 #![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 
 use super::*;

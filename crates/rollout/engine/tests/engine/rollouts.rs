@@ -1,8 +1,9 @@
 //! Whole rollouts on a real engine: nothing users do may fail.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -98,37 +99,39 @@ async fn roll_out(
 
 /// Users that ask without a pause; each failure is kept.
 struct Load {
-    stop: Arc<AtomicBool>,
+    /// They end when these are dropped.
+    stop: Vec<mpsc::Sender<()>>,
     users: Vec<std::thread::JoinHandle<Vec<String>>>,
     sent: Arc<AtomicU64>,
 }
 
 impl Load {
     fn on(listen: std::net::SocketAddr) -> Self {
-        let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let users = (0..4).map(|_| {
-            let (stop, sent) = (Arc::clone(&stop), Arc::clone(&sent));
-            std::thread::spawn(move || {
+        let sent = Arc::new(AtomicU64::new(0));
+        let user = |_| {
+            let (stop, stopped) = mpsc::channel();
+            let sent = Arc::clone(&sent);
+            let user = std::thread::spawn(move || {
                 let mut failures = Vec::new();
-                while !stop.load(Ordering::Relaxed) {
+                // The pause leaves the processor to the rollout.
+                while stopped.recv_timeout(Duration::from_millis(5)) == Err(RecvTimeoutError::Timeout) {
                     match get(listen, "/") {
                         Ok(answer) if answer.starts_with("HTTP/1.1 200") && answer.contains("release") => {}
                         Ok(answer) => failures.push(answer),
                         Err(error) => failures.push(error.to_string()),
                     }
                     sent.fetch_add(1, Ordering::Relaxed);
-                    // Leaves the processor to the rollout.
-                    #[allow(clippy::disallowed_methods, reason = "nothing is waited for")]
-                    std::thread::sleep(Duration::from_millis(5));
                 }
                 failures
-            })
-        });
-        Self { users: users.collect(), stop, sent }
+            });
+            (stop, user)
+        };
+        let (stop, users) = (0..4).map(user).unzip();
+        Self { stop, users, sent }
     }
 
     fn finish(self) -> (u64, Vec<String>) {
-        self.stop.store(true, Ordering::Relaxed);
+        drop(self.stop);
         let failures = self.users.into_iter().flat_map(|user| user.join().unwrap()).collect();
         (self.sent.load(Ordering::Relaxed), failures)
     }
