@@ -124,6 +124,8 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Bring an environment back as its last rollout left it, e.g. after a reboot
     Up(Up),
+    /// Stop an environment's replicas and its switch; `up` brings them back
+    Down(Down),
     /// Print shell completions
     Completions(Completions),
     /// Write the man pages
@@ -334,6 +336,14 @@ pub(crate) struct Demo {
 /// `plimsoll up`
 #[derive(Debug, Args)]
 pub(crate) struct Up {
+    /// The environment
+    #[arg(long, value_name = "ENV")]
+    pub(crate) env: String,
+}
+
+/// `plimsoll down`
+#[derive(Debug, Args)]
+pub(crate) struct Down {
     /// The environment
     #[arg(long, value_name = "ENV")]
     pub(crate) env: String,

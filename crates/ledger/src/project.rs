@@ -123,7 +123,7 @@ fn known(kind: &str, json: &str) -> Option<Projected> {
             columns.repository_type = build.repository_type;
             columns.duration_sec = build.duration_sec;
         }
-        "build.finished" => {
+        "build.finished" | "push.finished" => {
             let Finished { metadata } = serde_json::from_str(json).ok()?;
             known.sha = Some(metadata.image_sha);
             columns.repository_type = Some(metadata.repository_type);

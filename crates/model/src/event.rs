@@ -94,8 +94,8 @@ pub enum Event {
         /// How long it took.
         duration_sec: f64,
     },
-    /// The intent to push what an earlier build stored, and its outcome's
-    /// counterpart: a [`Event::BuildFinished`] with `pushed` true follows.
+    /// The intent to push what an earlier build stored; a
+    /// [`Event::PushFinished`] follows.
     #[serde(rename = "push.started")]
     PushStarted {
         /// The commit.
@@ -104,6 +104,13 @@ pub enum Event {
         digest: Digest,
         /// Where to.
         repository: Repository,
+    },
+    /// What an earlier build stored is in the registry and was verified there.
+    /// It is no build: it counts in no figure of builds.
+    #[serde(rename = "push.finished")]
+    PushFinished {
+        /// The build's metadata document, with what the push added.
+        metadata: BuildMetadata,
     },
     /// The guard decided; with every fact it decided on (invariant 3).
     #[serde(rename = "decision")]
@@ -195,6 +202,7 @@ impl Event {
             Self::BuildFinished { .. } => "build.finished",
             Self::BuildFailed { .. } => "build.failed",
             Self::PushStarted { .. } => "push.started",
+            Self::PushFinished { .. } => "push.finished",
             Self::Decided { .. } => "decision",
             Self::RolloutStarted { .. } => "rollout.started",
             Self::RolloutStep { .. } => "rollout.step",
@@ -214,7 +222,8 @@ impl Event {
             Self::BuildStarted { .. }
             | Self::BuildFinished { .. }
             | Self::BuildFailed { .. }
-            | Self::PushStarted { .. } => None,
+            | Self::PushStarted { .. }
+            | Self::PushFinished { .. } => None,
         }
     }
 
@@ -225,7 +234,7 @@ impl Event {
             | Self::BuildFailed { sha, .. }
             | Self::PushStarted { sha, .. }
             | Self::Decided { sha, .. } => Some(sha),
-            Self::BuildFinished { metadata } => Some(&metadata.image_sha),
+            Self::BuildFinished { metadata } | Self::PushFinished { metadata } => Some(&metadata.image_sha),
             Self::RolloutFinished { to, .. } => Some(to.sha()),
             Self::RolloutStarted { .. } | Self::RolloutStep { .. } | Self::LockBroken { .. } => None,
         }

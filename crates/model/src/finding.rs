@@ -67,20 +67,19 @@ impl Decision {
         self.checks.iter().filter(|check| check.outcome == Outcome::Fail)
     }
 
-    /// The exit class of a refusal: an unknown outweighs a violation outweighs
-    /// a refusal only among themselves in this order: integrity, unknown,
-    /// refused. A proven violation is reported even where something else could
-    /// not be looked up.
+    /// The exit class of a refusal. A proven violation comes first, then a
+    /// plain no; "no verdict" only where nothing but the unknown stands in the
+    /// way, since asking again could not turn a no into a yes.
     pub fn refusal_class(&self) -> Option<crate::Class> {
         let worst = |wanted| self.failures().any(|check| check.severity == Some(wanted));
         if self.allowed {
             None
         } else if worst(Severity::Integrity) {
             Some(crate::Class::Integrity)
-        } else if worst(Severity::Unknown) {
-            Some(crate::Class::Outside)
-        } else {
+        } else if worst(Severity::Refused) {
             Some(crate::Class::Refused)
+        } else {
+            Some(crate::Class::Outside)
         }
     }
 }

@@ -329,9 +329,8 @@ pub async fn push(context: &Context, sha: &Commit) -> Result<BuildMetadata, Fail
     .await?;
     let pushed = publish(context, &store, &stored, sha, &repository).await?;
     add_push(&mut metadata, &pushed);
-    // The record stays that of the build; the time is this command's.
     metadata.build_duration_sec += started.elapsed().as_secs_f64();
-    record(context, Event::BuildFinished { metadata: metadata.clone() }).await?;
+    record(context, Event::PushFinished { metadata: metadata.clone() }).await?;
     log(&metadata);
     Ok(metadata)
 }

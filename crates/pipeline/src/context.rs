@@ -116,8 +116,7 @@ impl Context {
     /// # Errors
     /// When the client cannot be set up.
     pub fn reader(&self, repository: &Repository) -> Result<Reader, Failure> {
-        let reader = Reader::new(repository.clone(), self.registry_options())?;
-        Ok(reader.observed(self.observer.clone()))
+        Ok(reader(&self.config.config, repository)?.observed(self.observer.clone()))
     }
 
     /// Write access to a repository. Only building and pushing ask for it.
@@ -125,24 +124,32 @@ impl Context {
     /// # Errors
     /// When the client cannot be set up.
     pub(crate) fn publisher(&self, repository: &Repository) -> Result<Publisher, Failure> {
-        let publisher = Publisher::new(repository.clone(), self.registry_options())?;
+        let publisher = Publisher::new(repository.clone(), registry_options(&self.config.config))?;
         Ok(publisher.observed(self.observer.clone()))
-    }
-
-    /// Credentials of this process's environment are for our own two
-    /// repositories and no other.
-    fn registry_options(&self) -> RegistryOptions {
-        let own = &self.config.config.project.repository;
-        RegistryOptions {
-            credentials: Sources::from_environment(&[own.canonical.clone(), own.staging.clone()]),
-            ca_files: std::env::var_os("PLIMSOLL_REGISTRY_CA").map(PathBuf::from).into_iter().collect(),
-            ..RegistryOptions::default()
-        }
     }
 
     /// Who asks.
     pub fn actor(&self) -> &str {
         &self.holder.who
+    }
+}
+
+/// Read access to a repository, without ledger or store.
+///
+/// # Errors
+/// When the client cannot be set up.
+pub fn reader(config: &Config, repository: &Repository) -> Result<Reader, Failure> {
+    Ok(Reader::new(repository.clone(), registry_options(config))?)
+}
+
+/// Credentials of this process's environment are for our own two repositories
+/// and no other.
+fn registry_options(config: &Config) -> RegistryOptions {
+    let own = &config.project.repository;
+    RegistryOptions {
+        credentials: Sources::from_environment(&[own.canonical.clone(), own.staging.clone()]),
+        ca_files: std::env::var_os("PLIMSOLL_REGISTRY_CA").map(PathBuf::from).into_iter().collect(),
+        ..RegistryOptions::default()
     }
 }
 
@@ -163,19 +170,31 @@ pub(crate) async fn with_digest_of_base(error: ConfigError) -> Failure {
     PipelineError::UnpinnedBase { reference: base.to_string(), pinned, source: Box::new(error) }.into()
 }
 
-/// Opens the ledger that the configuration names.
+/// Opens the ledger that the configuration names, making it where absent.
 ///
 /// # Errors
 /// When it cannot be opened, or is of a kind that this version cannot open.
 pub fn open_ledger(config: &Loaded<Config>) -> Result<Ledger, Failure> {
+    let path = ledger_path(config)?;
+    if path.starts_with(config.root().join(STATE_FOLDER)) {
+        ensure_state_folder(&config.root().join(STATE_FOLDER))?;
+    }
+    Ok(Ledger::open(&format!("sqlite://{}", path.display()), KeySource::Beside)?)
+}
+
+/// Opens the ledger if it is there; makes nothing.
+///
+/// # Errors
+/// As [`open_ledger`].
+pub fn existing_ledger(config: &Loaded<Config>) -> Result<Option<Ledger>, Failure> {
+    let url = format!("sqlite://{}", ledger_path(config)?.display());
+    Ok(Ledger::open_existing(&url, KeySource::Beside)?)
+}
+
+fn ledger_path(config: &Loaded<Config>) -> Result<PathBuf, Failure> {
     let context = SecretContext::of_process(config.root());
     match config.config.ledger.url.resolve(&context)? {
-        DatabaseUrl::Sqlite(path) => {
-            if path.starts_with(config.root().join(STATE_FOLDER)) {
-                ensure_state_folder(&config.root().join(STATE_FOLDER))?;
-            }
-            Ok(Ledger::open(&format!("sqlite://{}", path.display()), KeySource::Beside)?)
-        }
+        DatabaseUrl::Sqlite(path) => Ok(path),
         DatabaseUrl::Postgres(_) => Err(PipelineError::LedgerKind.into()),
     }
 }
@@ -199,13 +218,13 @@ fn holder(command: String) -> Holder {
     let who = ["PLIMSOLL_ACTOR", "GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER"]
         .into_iter()
         .find_map(named)
-        .unwrap_or_else(|| format!("{}@{host}", user()));
+        .unwrap_or_else(|| format!("{}@{host}", account()));
     Holder { who, host, pid: std::process::id(), command }
 }
 
 /// The account's name; its number where it has none. Not what `$USER` says:
 /// that is anybody's to set.
-fn user() -> String {
+pub fn account() -> String {
     let uid = nix::unistd::getuid();
     match nix::unistd::User::from_uid(uid) {
         Ok(Some(user)) => user.name,

@@ -25,7 +25,7 @@ use plimsoll_model::{Failure, Progress};
 use plimsoll_rollout_core::State;
 
 pub use build::{BuildRequest, build, push};
-pub use context::{Context, Options, STATE_FOLDER, open_ledger};
+pub use context::{Context, Options, STATE_FOLDER, account, existing_ledger, open_ledger, reader};
 pub use error::{PAGES, PipelineError};
 pub use gather::Asked;
 pub use report::RolloutReport;

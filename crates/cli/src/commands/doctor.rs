@@ -2,12 +2,14 @@
 
 use std::process::{Command, Stdio};
 
-use plimsoll_config::{Config, Target};
+use plimsoll_config::{Config, Loaded, Target};
 use plimsoll_model::{Failure, Lookup, RepositoryType};
 use serde::Serialize;
 
-use super::Session;
+use plimsoll_pipeline::{existing_ledger, reader};
+
 use super::explain::wrapped;
+use super::{Session, runtime};
 use crate::printer::{bold, columns, dim};
 
 /// One thing that was looked at.
@@ -48,7 +50,7 @@ pub(crate) fn run(session: &Session) -> Result<u8, Failure> {
         Ok(config) => {
             let file = config.file.display().to_string();
             findings.push(works("configuration", file));
-            findings.extend(configured(session, &config.config)?);
+            findings.extend(configured(&config)?);
         }
         Err(error) => {
             let hint = "correct it, or write one with `plimsoll init`";
@@ -134,9 +136,9 @@ fn tools() -> Vec<Finding> {
         .collect()
 }
 
-fn configured(session: &Session, config: &Config) -> Result<Vec<Finding>, Failure> {
+fn configured(config: &Loaded<Config>) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
-    for (name, environment) in &config.environments {
+    for (name, environment) in &config.config.environments {
         let label = format!("environment {name}");
         findings.push(match &environment.target {
             Target::Local(local) => works(label, format!("local processes on {}", local.listen)),
@@ -153,12 +155,15 @@ fn configured(session: &Session, config: &Config) -> Result<Vec<Finding>, Failur
             }
         });
     }
-    findings.extend(session.block_on(|context| async move {
-        let mut findings = vec![works("ledger", format!("{} entries", context.ledger.size()?))];
+    findings.push(match existing_ledger(config)? {
+        Some(ledger) => works("ledger", format!("{} entries", ledger.size()?)),
+        None => works("ledger", "none yet; the first command that records something makes it"),
+    });
+    runtime()?.block_on(async {
         for kind in [RepositoryType::Canonical, RepositoryType::Staging] {
-            let repository = context.config.config.project.repository.get(kind).clone();
+            let repository = config.config.project.repository.get(kind).clone();
             let label = format!("{kind} repository");
-            findings.push(match context.reader(&repository)?.ping().await {
+            findings.push(match reader(&config.config, &repository)?.ping().await {
                 Lookup::Found(()) => works(label, repository.to_string()),
                 Lookup::Absent => {
                     missing(label, format!("{repository}: no registry there"), "correct [repository]")
@@ -169,6 +174,5 @@ fn configured(session: &Session, config: &Config) -> Result<Vec<Finding>, Failur
             });
         }
         Ok(findings)
-    })?);
-    Ok(findings)
+    })
 }

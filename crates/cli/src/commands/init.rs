@@ -53,7 +53,12 @@ fn unit(session: &Session, environment: &str) -> Result<u8, Failure> {
         path: "plimsoll".into(),
         source,
     })?;
-    let text = unit_text(environment, &executable.display().to_string(), &root.display().to_string());
+    let text = unit_text(
+        environment,
+        &executable.display().to_string(),
+        &root.display().to_string(),
+        &plimsoll_pipeline::account(),
+    );
     session.printer.text(text.trim_end());
     session.printer.note(&format!(
         "install it: plimsoll init --systemd {environment} | sudo tee /etc/systemd/system/plimsoll-{environment}.service \
@@ -64,7 +69,7 @@ fn unit(session: &Session, environment: &str) -> Result<u8, Failure> {
 
 /// `plimsoll up` starts what is missing and ends; what it started lives on in
 /// processes of its own, which the unit must not kill when it is restarted.
-fn unit_text(environment: &str, executable: &str, root: &str) -> String {
+fn unit_text(environment: &str, executable: &str, root: &str, user: &str) -> String {
     let quoted = |text: &str| format!("\"{}\"", text.replace('%', "%%").replace('"', "\\\""));
     format!(
         "[Unit]\n\
@@ -75,6 +80,7 @@ fn unit_text(environment: &str, executable: &str, root: &str) -> String {
          [Service]\n\
          Type=oneshot\n\
          RemainAfterExit=yes\n\
+         User={}\n\
          ExecStart={} -C {} up --env {environment} --no-progress\n\
          KillMode=process\n\
          TimeoutStartSec=600\n\
@@ -82,6 +88,7 @@ fn unit_text(environment: &str, executable: &str, root: &str) -> String {
          \n\
          [Install]\n\
          WantedBy=multi-user.target\n",
+        user,
         quoted(executable),
         quoted(root),
     )
@@ -93,7 +100,7 @@ mod tests {
 
     #[test]
     fn paths_in_units_are_quoted() {
-        let text = unit_text("trial", "/opt/my tools/plimsoll", "/srv/100%");
+        let text = unit_text("trial", "/opt/my tools/plimsoll", "/srv/100%", "deploy");
         assert!(
             text.contains("ExecStart=\"/opt/my tools/plimsoll\" -C \"/srv/100%%\" up --env trial"),
             "{text}"

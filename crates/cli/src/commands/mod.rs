@@ -70,6 +70,7 @@ pub(crate) fn run(cli: Cli) -> u8 {
         Command::Registry(arguments) => registry::run(&session, &arguments),
         Command::Demo(arguments) => demo::run(&session, &arguments),
         Command::Up(arguments) => rollout::up(&session, &arguments),
+        Command::Down(arguments) => rollout::down(&session, &arguments),
         Command::Completions(arguments) => completions::completions(&session, &arguments),
         Command::Man(arguments) => completions::man(&session, &arguments),
     };

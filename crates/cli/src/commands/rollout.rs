@@ -8,7 +8,7 @@ use plimsoll_pipeline::{Asked, RolloutReport, RolloutRequest};
 use plimsoll_rollout_core::machine::Verdict;
 
 use super::{Session, commit, duration as parse_duration, metadata};
-use crate::args::{Deploy, Rollback, Up};
+use crate::args::{Deploy, Down, Rollback, Up};
 use crate::printer::{bold, columns, dim, duration, outcome_word};
 
 /// Deploys a commit.
@@ -54,6 +54,17 @@ pub(crate) fn up(session: &Session, arguments: &Up) -> Result<u8, Failure> {
     session.printer.result(&document, || match done.len() {
         0 => format!("{} runs as the last rollout left it", arguments.env),
         _ => done.join("\n"),
+    });
+    Ok(0)
+}
+
+/// Stops an environment's replicas, then its switch.
+pub(crate) fn down(session: &Session, arguments: &Down) -> Result<u8, Failure> {
+    let environment = arguments.env.clone();
+    session.block_on(|context| async move { plimsoll_pipeline::stop(&context, &environment).await })?;
+    let document = serde_json::json!({ "schema": "plimsoll/down/v1", "environment": arguments.env });
+    session.printer.result(&document, || {
+        format!("{0} is stopped; `plimsoll up --env {0}` brings back what served", arguments.env)
     });
     Ok(0)
 }

@@ -1,5 +1,6 @@
 //! GRD-001 `build-recorded`.
 
+use plimsoll_model::event::RolloutKind;
 use plimsoll_model::{Lookup, Page};
 
 use super::{Judgement, Rule, compare};
@@ -24,6 +25,11 @@ fn judge(facts: &Facts) -> Option<Judgement> {
     let compared = compare(format!("a record of the build of {}", sha.short()), found);
     match &facts.recorded {
         Lookup::Found(_) => compared.pass(),
+        Lookup::Absent if facts.request.rollout == RolloutKind::Rollback => compared.refuse(format!(
+            "nothing was touched; where it was built, `plimsoll show {sha}` says what is known; an image without a \
+             record here can only be deployed: `plimsoll deploy {sha} --env {} --metadata FILE`",
+            facts.request.environment
+        )),
         Lookup::Absent => compared.refuse(format!(
             "nothing was touched; build it with `plimsoll build {sha}`, or pass the build's JSON with `--metadata FILE`"
         )),

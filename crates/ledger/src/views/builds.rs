@@ -42,7 +42,7 @@ pub struct UnfinishedBuild {
 
 fn build(entry: Entry) -> Option<Build> {
     match entry.event {
-        Event::BuildFinished { metadata } => {
+        Event::BuildFinished { metadata } | Event::PushFinished { metadata } => {
             Some(Build { entry: entry.seq, at: entry.at, by: entry.actor, metadata })
         }
         _ => None,
@@ -50,7 +50,8 @@ fn build(entry: Entry) -> Option<Build> {
 }
 
 impl Ledger {
-    /// Builds that ended well, newest first, at most `limit`.
+    /// Builds that ended well, and pushes of what they stored, newest first, at
+    /// most `limit`.
     ///
     /// # Errors
     /// `LED-004`, `LED-011`, `LED-020`.
@@ -73,7 +74,7 @@ impl Ledger {
         limit: u64,
     ) -> Result<Vec<Build>, Error> {
         let query = Query {
-            kinds: vec!["build.finished"],
+            kinds: vec!["build.finished", "push.finished"],
             sha: sha.map(|sha| sha.as_str().into()),
             repository_type: repository_type.map(|kind| kind.to_string()),
             newest_first: true,

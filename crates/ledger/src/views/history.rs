@@ -19,6 +19,8 @@ use crate::{Error, Ledger};
 pub enum What {
     /// A build.
     Build,
+    /// A push of what an earlier build stored.
+    Push,
     /// A deployment.
     Deploy,
     /// A rollback.
@@ -129,6 +131,11 @@ fn row(entry: Entry) -> Option<HistoryRow> {
             duration_sec: Some(metadata.build_duration_sec),
             ..of(What::Build, None, metadata.image_sha)
         }),
+        Event::PushFinished { metadata } => Some(HistoryRow {
+            image: Some(metadata.image_ref),
+            repository_type: Some(metadata.repository_type),
+            ..of(What::Push, None, metadata.image_sha)
+        }),
         Event::BuildFailed { sha, repository_type, code, message, duration_sec } => Some(HistoryRow {
             repository_type: Some(repository_type),
             outcome: "failed".into(),
@@ -186,7 +193,7 @@ impl Ledger {
         };
         let mut ended = vec!["rollout.finished"];
         if environment.is_none() {
-            ended.extend(["build.finished", "build.failed"]);
+            ended.extend(["build.finished", "build.failed", "push.finished"]);
         }
         let mut entries = self.read(&of(ended, None))?;
         entries.extend(self.read(&of(vec!["decision"], Some("refused")))?);

@@ -129,15 +129,21 @@ fn advance(
             format!("{} of {size} serve{}", to.serving.min(size), tolerated(&to))
         }
         Phase::Baking => {
-            let keep = if plan.from.is_some() { plan.deadlines.keep_sec } else { 0 };
-            let long = plan.deadlines.bake_sec.max(if super::desires::in_waves(plan) { 0 } else { keep });
+            // Only a blue/green rollout between two releases keeps instances.
+            let keeps = plan.strategy == plimsoll_model::Strategy::BlueGreen
+                && plan.from.is_some()
+                && !super::desires::is_repair(plan);
+            let long = plan.deadlines.bake_sec.max(if keeps { plan.deadlines.keep_sec } else { 0 });
             let over = seconds(next.clocks.phase_ms) >= long;
             let judged = inputs.judged.as_ref().filter(|j| j.complete);
             if let Some(judged) = judged.filter(|_| over && to.ready >= size) {
                 next.verdict = Some(judged.verdict.clone());
                 next.enter(Phase::Settling);
             }
-            format!("{} of {long} s watched", seconds(next.clocks.phase_ms).min(long))
+            match long {
+                0 => "for a last look".into(),
+                _ => format!("{} of {long} s watched", seconds(next.clocks.phase_ms).min(long)),
+            }
         }
         Phase::Settling => settle(next, plan, seen, Some((&plan.to, size)), Phase::Committed),
         Phase::Reverting => {
@@ -236,7 +242,7 @@ fn reason_to_stop(next: &mut State, plan: &Plan, inputs: &Inputs, seen: Option<&
         return Some(Stop::new(codes::TARGET, trouble.message.clone()));
     }
     if inputs.interrupt {
-        return Some(Stop::new(codes::INTERRUPTED, "interrupted by a person"));
+        return Some(Stop::new(codes::INTERRUPTED, "it was interrupted"));
     }
     let (spent, limit) = if next.phase == Phase::Baking {
         let watched = plan.deadlines.bake_sec.max(plan.deadlines.keep_sec);
