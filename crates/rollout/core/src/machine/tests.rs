@@ -171,6 +171,18 @@ fn the_same_release_again_repairs_and_scales() {
 }
 
 #[test]
+fn a_repair_waits_for_no_old_instances() {
+    for strategy in [Strategy::Rolling, Strategy::BlueGreen] {
+        let mut world = Obedient::new(record(strategy, Some(9), 2));
+        world.until(Phase::Baking);
+        world.until(Phase::Committed);
+        let (bake, keep) = (20, 40);
+        let took = world.now.duration_since(Timestamp::UNIX_EPOCH).as_secs();
+        assert!((bake..keep).contains(&took), "{strategy:?}: {took} s");
+    }
+}
+
+#[test]
 fn replicas_may_change_between_releases() {
     for (old, new) in [(1, 4), (4, 1), (5, 2)] {
         let plan = PlanRecord { from_replicas: Some(old), ..record(Strategy::Rolling, Some(1), new) };
