@@ -192,7 +192,7 @@ impl Diagnose for PipelineError {
             }
             Self::TargetKind { .. } => "nothing was touched; use `target = \"local\"` or `\"engine\"`".into(),
             Self::Locked { .. } => {
-                "nothing was touched; wait for it with `--wait 10m`. A lock whose holder died ends with its lease".into()
+                "nothing was touched; wait for it with `--wait 10m`. A lock whose holder died on another machine ends with its lease".into()
             }
             Self::Unreadable { .. } | Self::NotApproved { .. } => {
                 "nothing was touched; run `plimsoll ledger verify` and look at `plimsoll history`".into()

@@ -10,6 +10,7 @@ mod context;
 mod error;
 mod gather;
 mod ports;
+mod presence;
 pub mod report;
 mod rollback;
 mod rollout;
@@ -81,7 +82,13 @@ async fn into_environment(context: &Context, request: RolloutRequest) -> Result<
 
         let lease = rollout::lock(context, &environment.name, deadline).await?;
         // What a crashed process left is finished or undone before anything else.
-        rollout::settle(context, &target, &lease, &source, approved.release()).await?;
+        if let Some((plan, ended)) =
+            rollout::settle(context, &target, &lease, &source, approved.release()).await?
+        {
+            report.finished(&plan, ended);
+            report.ledger_entry = rollout::last_entry(context, &plan.rollout).await?.or(report.ledger_entry);
+            return Ok(report.after(started.elapsed()));
+        }
         if target::running(context, &environment.name).await? != facts.running {
             // Somebody else was faster, or what was left was finished: the
             // facts are no longer those that were decided on.

@@ -1,6 +1,6 @@
 //! The executor's ports on the real world: ledger, lock, clock.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -10,6 +10,7 @@ use plimsoll_rollout_core::machine::{LockStatus, Verdict};
 use plimsoll_rollout_core::{BoxFuture, Clock, Fence, Journal, JournalError, Judge, Lease, Plan};
 
 use crate::context::LEASE;
+use crate::presence::Presence;
 
 /// The wall clock and real waiting.
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +72,7 @@ pub(crate) struct LedgerLease {
     ledger: Ledger,
     environment: String,
     holder: Holder,
+    presence: Arc<Presence>,
     held: Mutex<Option<Held>>,
 }
 
@@ -83,8 +85,8 @@ struct Held {
 }
 
 impl LedgerLease {
-    pub(crate) fn new(ledger: Ledger, environment: String, holder: Holder) -> Self {
-        Self { ledger, environment, holder, held: Mutex::default() }
+    pub(crate) fn new(ledger: Ledger, environment: String, holder: Holder, presence: Presence) -> Self {
+        Self { ledger, environment, holder, presence: Arc::new(presence), held: Mutex::default() }
     }
 
     /// The environment it locks.
@@ -101,6 +103,34 @@ impl LedgerLease {
     }
 }
 
+/// Asks for the lock; one whose holder is known to be gone is taken over.
+fn acquire(
+    ledger: &Ledger,
+    environment: &str,
+    holder: &Holder,
+    presence: &Presence,
+) -> Result<Acquisition, plimsoll_ledger::Error> {
+    let present = presence.take();
+    let mut answer = ledger.acquire(environment, holder, LEASE, Timestamp::now())?;
+    if let Acquisition::HeldBy(lock) = &answer
+        && present
+        && presence.left_fence() == Some(lock.fence)
+    {
+        let gone = lock.clone();
+        // Refused when somebody else was faster, who then is the answer.
+        let _ = ledger.release(environment, gone.fence);
+        answer = match ledger.acquire(environment, holder, LEASE, Timestamp::now())? {
+            Acquisition::Acquired { lock, .. } => Acquisition::Acquired { lock, displaced: Some(gone) },
+            held => held,
+        };
+    }
+    match &answer {
+        Acquisition::Acquired { lock, .. } => presence.mark(lock.fence),
+        Acquisition::HeldBy(_) => presence.leave(),
+    }
+    Ok(answer)
+}
+
 impl Lease for LedgerLease {
     fn hold(&self) -> BoxFuture<'_, LockStatus> {
         Box::pin(async {
@@ -108,17 +138,18 @@ impl Lease for LedgerLease {
             let before = self.held();
             let (ledger, environment, holder) =
                 (self.ledger.clone(), self.environment.clone(), self.holder.clone());
+            let presence = self.presence.clone();
             let answer = tokio::task::spawn_blocking(move || match before {
                 Some(held) => ledger
                     .renew(&environment, held.fence, LEASE, Timestamp::now())
                     .map(|lock| Acquisition::Acquired { lock, displaced: None }),
-                None => ledger.acquire(&environment, &holder, LEASE, Timestamp::now()),
+                None => acquire(&ledger, &environment, &holder, &presence),
             })
             .await;
             match answer {
                 Ok(Ok(Acquisition::Acquired { lock, displaced })) => {
                     if let Some(displaced) = displaced {
-                        tracing::warn!(holder = %displaced.holder, "took over a lock whose lease had ended");
+                        tracing::warn!(holder = %displaced.holder, "took over a lock that was not given back");
                     }
                     self.set(Some(Held { fence: lock.fence, until: asked + LEASE }));
                     LockStatus::Held { fence: Fence(lock.fence) }
@@ -144,6 +175,7 @@ impl Lease for LedgerLease {
             let (ledger, environment) = (self.ledger.clone(), self.environment.clone());
             let released =
                 tokio::task::spawn_blocking(move || ledger.release(&environment, held.fence)).await;
+            self.presence.leave();
             if let Ok(Err(error)) = released {
                 tracing::warn!(%error, "the lock was not given back; it ends with its lease");
             }

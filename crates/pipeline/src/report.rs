@@ -200,6 +200,13 @@ impl RolloutReport {
         }
     }
 
+    /// Adds that what was asked for had begun before, and was finished now.
+    pub(crate) fn finished(&mut self, plan: &plimsoll_rollout_core::Plan, ended: crate::rollout::Ended) {
+        self.previous_sha = plan.from.as_ref().map(|release| release.sha().clone());
+        self.previous_digest = plan.from.as_ref().map(Release::digest);
+        self.ended(ended);
+    }
+
     /// Adds how the rollout ended.
     pub(crate) fn ended(&mut self, ended: crate::rollout::Ended) {
         self.outcome = ended.outcome;

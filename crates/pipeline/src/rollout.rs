@@ -23,7 +23,8 @@ use crate::blocking;
 use crate::context::Context;
 use crate::error::PipelineError;
 use crate::ports::{LedgerJournal, LedgerLease, Unread, WallClock};
-use crate::target::Running as RunningTarget;
+use crate::presence::Presence;
+use crate::target::{self, Running as RunningTarget};
 
 /// How long between two looks at the target.
 const POLL: Duration = Duration::from_millis(100);
@@ -96,7 +97,9 @@ pub(crate) async fn lock(
     deadline: Instant,
 ) -> Result<LedgerLease, Failure> {
     const ASK_EVERY: Duration = Duration::from_millis(250);
-    let lease = LedgerLease::new(context.ledger.clone(), environment.to_owned(), context.holder.clone());
+    let presence = Presence::new(&target::folder(context, environment));
+    let (ledger, holder) = (context.ledger.clone(), context.holder.clone());
+    let lease = LedgerLease::new(ledger, environment.to_owned(), holder, presence);
     let mut said = false;
     loop {
         let who = match lease.hold().await {
@@ -126,7 +129,9 @@ pub(crate) async fn unlock(lease: &LedgerLease) {
 
 /// Finishes or undoes what a crashed process left in this environment. A
 /// rollout of `wanted` goes on; any other is undone (DEP-2). The lock is held,
-/// so what is read here is the newest there is.
+/// so what is read here is the newest there is. Returns how it ended when
+/// `wanted` serves now, so that there is nothing left to do, and nothing while
+/// there is; the lock is then held again.
 ///
 /// # Errors
 /// When what is recorded cannot be read or was not approved, or the target
@@ -137,8 +142,8 @@ pub(crate) async fn settle(
     lease: &LedgerLease,
     source: &dyn ImageSource,
     wanted: &Release,
-) -> Result<(), Failure> {
-    let Some(left) = unfinished(context, lease.environment()).await? else { return Ok(()) };
+) -> Result<Option<(Plan, Ended)>, Failure> {
+    let Some(left) = unfinished(context, lease.environment()).await? else { return Ok(None) };
     let plan = approve_again(context, &left.plan).await?;
     let undo = plan.to != *wanted;
     let text = format!(
@@ -153,10 +158,13 @@ pub(crate) async fn settle(
         target.prepare(context, &plan.to, source).await?;
     }
     let outcome = drive(context, &plan, left.state, target, lease, undo).await?;
-    ended(&plan, &outcome)?;
+    let ended = ended(&plan, &outcome)?;
+    if ended.outcome == RolloutOutcome::Succeeded && plan.to == *wanted {
+        return Ok(Some((plan, ended)));
+    }
     // Its end gave the lock back; what is to come needs it again.
     match lease.hold().await {
-        LockStatus::Held { .. } => Ok(()),
+        LockStatus::Held { .. } => Ok(None),
         LockStatus::HeldByOther { holder, since } => Err(PipelineError::Locked {
             environment: lease.environment().into(),
             holder: format!("{holder} since {since}"),

@@ -4,6 +4,7 @@
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use plimsoll_config::Environment;
+use plimsoll_ledger::Lock;
 use plimsoll_ledger::views::{Deployed, Running};
 use plimsoll_model::{Commit, Failure, Lookup, Release, SignatureStatus};
 use plimsoll_rollout_core::{Desired, Observed, Traffic};
@@ -11,10 +12,11 @@ use plimsoll_rollout_core::{Desired, Observed, Traffic};
 use crate::context::Context;
 use crate::error::PipelineError;
 use crate::gather::OnTarget;
+use crate::presence::Presence;
 use crate::report::{
     Coverage, Drift, EnvironmentStatus, LockReport, RunningReport, ShowReport, StatusReport, WayBack,
 };
-use crate::target::Running as RunningTarget;
+use crate::target::{self, Running as RunningTarget};
 use crate::{blocking, rollout};
 
 /// How many releases to go back to are looked at.
@@ -67,7 +69,7 @@ async fn of_environment(context: &Context, environment: &Environment) -> Result<
             previous: running.previous,
         }),
         drift,
-        lock: lock.filter(|lock| lock.lease_until > Timestamp::now()).map(|lock| LockReport {
+        lock: lock.filter(|lock| is_held(context, environment, lock)).map(|lock| LockReport {
             holder: lock.holder.to_string(),
             since: lock.since,
             lease_until: lock.lease_until,
@@ -76,6 +78,12 @@ async fn of_environment(context: &Context, environment: &Environment) -> Result<
         ways_back,
         signature_coverage: coverage(context, environment, &deployed).await?,
     })
+}
+
+/// Whether the next command would have to wait for it.
+fn is_held(context: &Context, environment: &Environment, lock: &Lock) -> bool {
+    let presence = Presence::new(&target::folder(context, &environment.name));
+    lock.lease_until > Timestamp::now() && !presence.is_abandoned(lock.fence)
 }
 
 fn listen(environment: &Environment) -> Option<String> {

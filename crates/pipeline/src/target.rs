@@ -39,7 +39,7 @@ enum Kind {
 }
 
 /// The folder of one environment.
-fn folder(context: &Context, environment: &str) -> PathBuf {
+pub(crate) fn folder(context: &Context, environment: &str) -> PathBuf {
     context.state_folder().join("environments").join(environment)
 }
 
