@@ -164,9 +164,9 @@ pub(crate) fn bold(text: &str) -> String {
     format!("{BOLD}{text}{BOLD:#}")
 }
 
-/// Less important text.
+/// Less important text; nothing stays nothing, so that no line ends in blanks.
 pub(crate) fn dim(text: &str) -> String {
-    format!("{DIM}{text}{DIM:#}")
+    if text.is_empty() { String::new() } else { format!("{DIM}{text}{DIM:#}") }
 }
 
 /// The word for an outcome, readable without colour.
