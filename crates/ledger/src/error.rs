@@ -236,7 +236,7 @@ impl Diagnose for Error {
             match self {
                 Self::Url { .. } => "nothing was opened. Write `url = \"sqlite://.plimsoll/ledger.db\"` under `[ledger]`.",
                 Self::Open { .. } => {
-                    "nothing was changed. The directory must exist or be creatable, and the file must be yours to read and write."
+                    "nothing was changed. The directory must exist or be creatable, the file must be yours to read and write, and there must be free space."
                 }
                 Self::NewerSchema { .. } => "nothing was changed. Use the Plimsoll that wrote it, or a newer one.",
                 Self::Read { .. } => "nothing was changed. Try again; if it stays, run `plimsoll ledger verify`.",

@@ -4,6 +4,7 @@
 //! for the guard to say what that means.
 
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use plimsoll_config::Environment;
@@ -51,8 +52,16 @@ pub(crate) async fn facts(context: &Context, asked: &Asked, target: &dyn OnTarge
         let (ledger, asked, kind) = (context.ledger.clone(), asked.clone(), environment.repository);
         blocking("reading the ledger", move || of_ledger(&ledger, &asked, kind))
     };
-    let (of_ledger, (full_tag, short_tag)) =
-        tokio::join!(from_ledger, of_registry(&reader, &store, &asked.sha));
+    // The way back must not hang on a registry that does not answer.
+    let patience = match asked.rollout {
+        RolloutKind::Rollback => PATIENCE_OF_ROLLBACK,
+        RolloutKind::Deploy => Duration::MAX,
+    };
+    let tags = async {
+        let asking = of_registry(&reader, &store, &asked.sha);
+        tokio::time::timeout(patience, asking).await.unwrap_or_else(|_| (silent(patience), silent(patience)))
+    };
+    let (of_ledger, (full_tag, short_tag)) = tokio::join!(from_ledger, tags);
     let of_ledger = of_ledger??;
     let running = of_ledger.running.clone();
     let of_git = {
@@ -149,6 +158,14 @@ fn of_earlier_decision(ledger: &Ledger, asked: &Asked) -> Result<Option<Recorded
         }
     }
     Ok(None)
+}
+
+/// How long a registry may keep a rollback waiting that can do without it.
+const PATIENCE_OF_ROLLBACK: Duration = Duration::from_secs(15);
+
+/// Not known, because nobody answered in time.
+pub(crate) fn silent<T>(patience: Duration) -> Lookup<T> {
+    Lookup::Unknown(format!("the registry did not answer within {} s", patience.as_secs()))
 }
 
 /// Both tags, asked at once; the platform needs one small blob more.

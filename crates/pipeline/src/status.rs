@@ -1,6 +1,8 @@
 //! What runs, whether it is what the ledger says, and where one can go back to
 //! (DEP-8, RBK-2, SIG-4). Reads only.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use plimsoll_config::Environment;
@@ -11,7 +13,7 @@ use plimsoll_rollout_core::{Desired, Observed, Traffic};
 
 use crate::context::Context;
 use crate::error::PipelineError;
-use crate::gather::OnTarget;
+use crate::gather::{OnTarget, silent};
 use crate::presence::Presence;
 use crate::report::{
     Coverage, Drift, EnvironmentStatus, LockReport, RunningReport, ShowReport, StatusReport, WayBack,
@@ -21,6 +23,8 @@ use crate::{blocking, rollout};
 
 /// How many releases to go back to are looked at.
 const MOST_WAYS_BACK: usize = 10;
+/// How long a registry may keep a look at the state of things waiting.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How many deployed releases the signature coverage is taken over.
 const COVERAGE_WINDOW: usize = 50;
 
@@ -157,7 +161,9 @@ async fn ways_back(
         let reader = &reader;
         async move {
             let release = &row.release;
-            let (tag, held) = tokio::join!(reader.resolve_tag(release.sha().as_str()), target.holds(release));
+            let asking = tokio::time::timeout(PATIENCE, reader.resolve_tag(release.sha().as_str()));
+            let (tag, held) = tokio::join!(asking, target.holds(release));
+            let tag = tag.unwrap_or_else(|_| silent(PATIENCE));
             let held = held == Lookup::Found(true);
             let (possible, reason) = match tag {
                 Lookup::Found(at) if at.digest() == release.digest() => {

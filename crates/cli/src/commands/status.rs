@@ -48,6 +48,9 @@ fn block(status: &EnvironmentStatus) -> String {
             for difference in differences {
                 row("DRIFT", difference.clone());
             }
+            if status.running.is_some() {
+                row("", format!("`plimsoll up --env {}` brings back what should run", status.environment));
+            }
         }
     }
     if let Some(rollout) = &status.unfinished {
