@@ -102,25 +102,19 @@ impl Running {
         }
     }
 
-    /// Everything that can be done before anything moves: the switch runs, the
-    /// image is here by digest and ready to be started. What fails now fails
-    /// before anything was touched.
+    /// Everything that can be done before anything moves: the image is here by
+    /// digest and ready to be started, and then the switch runs. What fails now
+    /// fails before anything was touched.
     pub(crate) async fn prepare(
         &self,
         context: &Context,
         release: &Release,
         source: &dyn ImageSource,
     ) -> Result<(), Failure> {
-        ensure(&self.switch).await?;
         let step = Step::start(context, "fetch", release.digest().short());
         match &self.kind {
+            Kind::Local(target) if target.ops().holds(release) => step.finish("already unpacked here"),
             Kind::Local(target) => {
-                let ops = target.ops();
-                ops.revive().map_err(PipelineError::from)?;
-                if ops.holds(release) {
-                    step.finish("already unpacked here");
-                    return Ok(());
-                }
                 let layout = context.store()?;
                 let manifest = source.fetch(&release.image, &layout).await?;
                 let (target, release) = (target.clone(), release.clone());
@@ -134,6 +128,10 @@ impl Running {
                 let brought = target.ops().bring(release, source, &layout, None, observer).await?;
                 step.finish(brought.to_string());
             }
+        }
+        ensure(&self.switch).await?;
+        if let Kind::Local(target) = &self.kind {
+            target.ops().revive().map_err(PipelineError::from)?;
         }
         Ok(())
     }
