@@ -361,7 +361,7 @@ pub(crate) struct Completions {
 pub(crate) struct Man {
     /// Where to write the pages
     #[arg(value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
-    pub(crate) directory: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub(crate) fn completions(session: &Session, arguments: &Completions) -> Result<
 
 /// Writes one page for the program and one for each command.
 pub(crate) fn man(session: &Session, arguments: &Man) -> Result<u8, Failure> {
-    let folder = session.directory().join(&arguments.directory);
+    let folder = session.directory().join(&arguments.folder);
     let failed = |source| CliError::File { action: "write", path: folder.clone(), source };
     std::fs::create_dir_all(&folder).map_err(failed)?;
     clap_mangen::generate_to(Cli::command(), &folder).map_err(failed)?;
