@@ -159,9 +159,9 @@ fn indent_after_first(text: &str, columns: usize) -> String {
     text.lines().collect::<Vec<_>>().join(&format!("\n{}", " ".repeat(columns)))
 }
 
-/// A heading.
+/// A heading; nothing stays nothing.
 pub(crate) fn bold(text: &str) -> String {
-    format!("{BOLD}{text}{BOLD:#}")
+    if text.is_empty() { String::new() } else { format!("{BOLD}{text}{BOLD:#}") }
 }
 
 /// Less important text; nothing stays nothing, so that no line ends in blanks.
