@@ -1,6 +1,6 @@
 //! What tests need and the product does not: a registry on a free port with a
 //! layer that lies on demand, other people's tools, temporary git repositories,
-//! a simulated world for rollouts.
+//! a tiny service, a simulated world for rollouts.
 //!
 //! A development dependency only; nothing that ships depends on it.
 
@@ -8,4 +8,5 @@ pub mod faults;
 pub mod git;
 pub mod peer;
 pub mod registry;
+pub mod service;
 pub mod simulation;

@@ -41,14 +41,19 @@ pub(crate) struct Load {
 
 impl Load {
     /// Starts `connections` clients that ask `path` at `address` until
-    /// [`Load::stop`].
-    pub(crate) fn start(address: SocketAddr, path: &'static str, connections: usize) -> Self {
+    /// [`Load::stop`], each with a pause after every answer.
+    pub(crate) fn start(
+        address: SocketAddr,
+        path: &'static str,
+        connections: usize,
+        pause: Duration,
+    ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let tally = Arc::new(Mutex::new(Tally::default()));
         let threads = (0..connections)
             .map(|_| {
                 let (stop, tally) = (stop.clone(), tally.clone());
-                std::thread::spawn(move || client(address, path, &stop, &tally))
+                std::thread::spawn(move || client(address, path, pause, &stop, &tally))
             })
             .collect();
         Self { stop, tally, threads }
@@ -74,9 +79,12 @@ impl Load {
     }
 }
 
-fn client(address: SocketAddr, path: &str, stop: &AtomicBool, tally: &Mutex<Tally>) {
+fn client(address: SocketAddr, path: &str, pause: Duration, stop: &AtomicBool, tally: &Mutex<Tally>) {
     let mut connection: Option<Connection> = None;
     while !stop.load(Ordering::Relaxed) {
+        if !pause.is_zero() {
+            std::thread::park_timeout(pause);
+        }
         let fresh = connection.is_none();
         let answer = match connection.take() {
             Some(open) => Ok(open),

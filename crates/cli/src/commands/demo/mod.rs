@@ -129,7 +129,7 @@ impl<'a> Stage<'a> {
         )?;
         let second = self.commit("Second release")?;
         self.plimsoll(&["build"], 0)?;
-        self.load = Some(Load::start(self.listen, "/version", CONNECTIONS));
+        self.load = Some(Load::start(self.listen, "/version", CONNECTIONS, Duration::ZERO));
         self.served_by(&first)?;
         self.plimsoll(&["deploy", &second, "--env", "trial"], 0)?;
         self.served_by(&second)?;

@@ -1,0 +1,18 @@
+//! The program as its users meet it: the real binary, a registry that can be
+//! told to lie, git repositories, and a service that needs no compiler.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
+mod back;
+mod crash;
+mod drift;
+mod failing;
+mod http;
+mod input;
+mod lies;
+#[path = "../../src/commands/demo/load.rs"]
+mod load;
+mod outputs;
+mod pairs;
+mod rebuild;
+mod traffic;
+mod world;
