@@ -16,7 +16,8 @@ use plimsoll_model::{Decision, Event, Failure, Progress, Release};
 use plimsoll_oci::ImageSource;
 use plimsoll_rollout_core::machine::{End, LockStatus, Verdict};
 use plimsoll_rollout_core::{
-    Deadlines, Lease, NoMetrics, NoMigrations, Outcome, Plan, PlanRecord, Ports, State, Unfinished, execute,
+    Deadlines, Lease, NoMetrics, NoMigrations, Outcome, Phase, Plan, PlanRecord, Ports, State, Unfinished,
+    execute,
 };
 
 use crate::blocking;
@@ -146,11 +147,13 @@ pub(crate) async fn settle(
     let Some(left) = unfinished(context, lease.environment()).await? else { return Ok(None) };
     let plan = approve_again(context, &left.plan).await?;
     let undo = plan.to != *wanted;
+    // Once it is only being tidied up after, there is no way back but a rollback.
+    let served = matches!(left.state.phase, Phase::Settling | Phase::Committed);
     let text = format!(
         "rollout {} by {} was interrupted; {} it first",
         plan.rollout,
         plan.actor,
-        if undo { "undoing" } else { "finishing" }
+        if undo && !served { "undoing" } else { "finishing" }
     );
     context.observer.report(Progress::Note { text });
     // Undoing needs what served before; that is here, since it served.
@@ -190,7 +193,7 @@ pub(crate) async fn unfinished(context: &Context, environment: &str) -> Result<O
     let plan = serde_json::from_value(newest.plan.clone()).map_err(unreadable)?;
     let state = match &newest.last_step {
         Some(step) => serde_json::from_value(step.state.clone()).map_err(unreadable)?,
-        None => State { phase: plimsoll_rollout_core::Phase::Locked, ..State::new() },
+        None => State { phase: Phase::Locked, ..State::new() },
     };
     Ok(Some(Unfinished { plan, state }))
 }
