@@ -71,16 +71,27 @@ pub async fn ensure(launch: &Launch) -> Result<Control, SwitchError> {
     Ok(control)
 }
 
-/// The status of the running one; one that is ending is waited for.
+/// The status of the running one; one that is ending is waited for. One that
+/// ends with this question unread breaks the connection: asking again tells
+/// whether another serves by now or nothing does.
 async fn running(launch: &Launch, control: &Control) -> Result<Status, SwitchError> {
     let deadline = Instant::now() + launch.wait;
     loop {
-        match control.status().await? {
-            status if !status.stopping => return Ok(status),
-            _ if Instant::now() >= deadline => return Err(SwitchError::Busy { doing: "stopped" }),
-            _ => tokio::time::sleep(Duration::from_millis(20)).await,
+        match control.status().await {
+            Ok(status) if !status.stopping => return Ok(status),
+            Ok(_) if Instant::now() >= deadline => return Err(SwitchError::Busy { doing: "stopped" }),
+            Ok(_) => {}
+            Err(SwitchError::NoAnswer { source, .. }) if broke(&source) && Instant::now() < deadline => {}
+            Err(error) => return Err(error),
         }
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Whether the other end closed the connection, unlike one that is silent.
+fn broke(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
 fn same_settings(launch: &Launch, status: &Status) -> Result<(), SwitchError> {

@@ -67,6 +67,8 @@ pub(crate) fn launch(state_dir: &Path, settings: &Settings, version: &str) -> La
         args: vec![
             assign(STATE, state_dir.as_os_str()),
             assign(VERSION, version.as_ref()),
+            // What it says last is looked at, and is to be the error.
+            "RUST_BACKTRACE=0".into(),
             std::env::current_exe().unwrap().into(),
             "daemon_process".into(),
             "--exact".into(),

@@ -90,7 +90,7 @@ async fn an_instance_is_not_drained_while_a_replaced_switch_still_uses_it() {
     let (a, b) = (Instance::start("a", 1).await, Instance::start("b", 2).await);
     switch.route(&[&a]).await;
     let mut client = switch.client().await;
-    let slow = tokio::spawn(async move { client.get("/slow?1500").await });
+    let slow = tokio::spawn(async move { client.get("/slow?2500").await });
     switch.until("begun", |s| s.in_flight("a") == 1).await;
     switch.replace("2").await.unwrap();
     switch.route(&[&b]).await;
@@ -148,7 +148,7 @@ async fn one_that_is_ending_is_waited_for() {
     switch.route(&[&a]).await;
     let first = switch.status().await.pid;
     let mut client = switch.client().await;
-    let slow = tokio::spawn(async move { client.get("/slow?800").await });
+    let slow = tokio::spawn(async move { client.get("/slow?2500").await });
     switch.until("begun", |s| s.in_flight("a") == 1).await;
     switch.control.shutdown().await.unwrap();
     switch.until("ending", |s| s.stopping).await;
@@ -158,6 +158,18 @@ async fn one_that_is_ending_is_waited_for() {
     assert_ne!(switch.status().await.pid, first);
     assert_eq!(slow.await.unwrap().unwrap().0, 200);
     assert_eq!(switch.client().await.get("/name").await.unwrap().0, 200);
+}
+
+/// It closes its socket with a question unread: that is an ending, no error.
+#[tokio::test]
+async fn one_that_ends_while_it_is_asked_is_followed_by_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let ending = tokio::net::UnixListener::bind(dir.path().join(SOCKET)).unwrap();
+    let asked = tokio::spawn(async move { drop((ending.accept().await.unwrap(), ending)) });
+    let settings = Settings::new("trial", "127.0.0.1:0".parse().unwrap());
+    let control = ensure(&launch(dir.path(), &settings, "1")).await.unwrap();
+    asked.await.unwrap();
+    kill(control.status().await.unwrap().pid, Signal::KILL);
 }
 
 #[tokio::test]
