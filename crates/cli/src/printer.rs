@@ -77,8 +77,14 @@ impl Printer {
     /// for `head`.
     pub(crate) fn text(&self, text: &str) {
         let mut out = anstream::stdout().lock();
-        if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
-            std::process::exit(0);
+        match writeln!(out, "{text}").and_then(|()| out.flush()) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+            // A result that could not be written is no success: a full disk.
+            Err(error) => {
+                anstream::eprintln!("{RED}error{RED:#}: the result could not be written: {error}");
+                std::process::exit(1);
+            }
         }
     }
 
