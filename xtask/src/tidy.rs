@@ -21,6 +21,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ("oci", &["model"]),
     ("image", &["model", "oci"]),
     ("registry", &["model", "oci"]),
+    ("evidence-sbom", &["model", "oci"]),
+    ("evidence-advisories", &["model"]),
+    ("evidence-secrets", &["model", "oci"]),
+    ("evidence-trust", &["model"]),
+    ("evidence-keyless", &["evidence-trust", "model"]),
     ("decision", &["model"]),
     ("rollout-core", &["decision", "model"]),
     ("rollout-switch", &["model"]),
@@ -32,6 +37,11 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "config",
             "decision",
+            "evidence-advisories",
+            "evidence-keyless",
+            "evidence-sbom",
+            "evidence-secrets",
+            "evidence-trust",
             "image",
             "ledger",
             "model",
@@ -48,6 +58,11 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "config",
             "decision",
+            "evidence-advisories",
+            "evidence-keyless",
+            "evidence-sbom",
+            "evidence-secrets",
+            "evidence-trust",
             "image",
             "ledger",
             "model",
@@ -60,7 +75,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "rollout-switch",
         ],
     ),
-    ("testkit", &["decision", "ledger", "model", "oci", "registry", "rollout-core"]),
+    ("testkit", &["decision", "evidence-trust", "ledger", "model", "oci", "registry", "rollout-core"]),
 ];
 
 /// Who can build or push. Nothing that rolls out may reach them (RBK-1).

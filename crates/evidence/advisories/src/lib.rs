@@ -1,0 +1,1 @@
+//! IMAGE -> EVIDENCE: which published advisories affect which components (SBM-3).

@@ -1,0 +1,8 @@
+//! IMAGE -> EVIDENCE: what an image is made of (SBM-1).
+//!
+//! A cataloger reads files of the image and reports [`Component`]s; a document
+//! format writes them down. The same image gives the same bytes.
+
+mod component;
+
+pub use component::{Component, Hash, Scope};
