@@ -1,0 +1,64 @@
+//! What a cataloger hands back.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::component::Component;
+
+/// Something that was not read, or not understood. The SBOM that has one is
+/// incomplete and says so.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Warning {
+    /// Path in the image, absolute; a layer; a lock file.
+    pub path: String,
+    /// What was not read and why; no full stop.
+    pub reason: String,
+}
+
+/// Components and warnings of one cataloger.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    cataloger: &'static str,
+    /// How many more components may be added.
+    room: usize,
+    pub(crate) components: Vec<Component>,
+    pub(crate) warnings: BTreeSet<Warning>,
+    /// Path without leading `/`, and the index of the component that owns it.
+    pub(crate) owned: Vec<(String, usize)>,
+}
+
+impl Report {
+    pub(crate) fn new(cataloger: &'static str, room: usize) -> Self {
+        Self { cataloger, room, ..Self::default() }
+    }
+
+    /// Adds a component. Order does not matter, and the same one may be added
+    /// several times: those with one package URL are merged. Returns a number
+    /// for [`Report::owns`].
+    pub(crate) fn add(&mut self, mut component: Component) -> usize {
+        if self.components.len() >= self.room {
+            self.warn("", "there are more components than are listed");
+            return usize::MAX;
+        }
+        component.found_by.insert(self.cataloger.to_owned());
+        self.components.push(component);
+        self.components.len() - 1
+    }
+
+    /// Warns about a file (without leading `/`) that could not be read or
+    /// understood, as a whole or in part.
+    pub(crate) fn warn(&mut self, path: &str, reason: impl Into<String>) {
+        let reason: String = reason.into();
+        let reason = format!("{}: {}", self.cataloger, crate::catalog::Unread::new(reason).reason());
+        self.warnings.insert(Warning { path: format!("/{path}"), reason });
+    }
+
+    /// An operating system package, by the number that [`Report::add`] gave,
+    /// owns this path (without leading `/`).
+    pub(crate) fn owns(&mut self, component: usize, path: impl Into<String>) {
+        if component < self.components.len() {
+            self.owned.push((path.into(), component));
+        }
+    }
+}

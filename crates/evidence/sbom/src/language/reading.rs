@@ -1,0 +1,132 @@
+//! What a parser hands back: components, and what of its file it did not read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{Component, Scope};
+
+/// The most components that are taken from one file. The largest lock files of
+/// real projects name a few thousand packages.
+pub(crate) const MOST_COMPONENTS: usize = 50_000;
+
+/// The longest name or version that is taken from a file, in bytes. Longer
+/// ones are no names of packages.
+pub(crate) const LONGEST_NAME: usize = 512;
+
+/// Why a whole file could not be read, in words that follow its path.
+pub(crate) type Unreadable = String;
+
+/// What one file names.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reading {
+    /// The packages, without locations.
+    pub(crate) components: Vec<Component>,
+    /// What of the file was not read, and why. None of these ends in a full
+    /// stop; the path of the file is put before it.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Reading {
+    /// Takes a component, unless it is impossible or one too many; either is
+    /// said in a warning.
+    pub(crate) fn push(&mut self, component: Component) {
+        if self.components.len() >= MOST_COMPONENTS {
+            let text = format!("it names more than {MOST_COMPONENTS} packages; the rest was not read");
+            if self.warnings.last() != Some(&text) {
+                self.warnings.push(text);
+            }
+        } else if let Some(why) = impossible(&component) {
+            self.warn(format!("a package was left out: {why}"));
+        } else {
+            self.components.push(component);
+        }
+    }
+
+    /// Says that something was not read. Past a hundred warnings a file is
+    /// hopeless and more of them tell nothing.
+    pub(crate) fn warn(&mut self, text: impl Into<String>) {
+        const MOST: usize = 100;
+        match self.warnings.len() {
+            0..MOST => self.warnings.push(text.into()),
+            MOST => self.warnings.push("there is more that could not be read".into()),
+            _ => {}
+        }
+    }
+}
+
+/// Why no package can be called that.
+fn impossible(component: &Component) -> Option<String> {
+    let namespace = component.namespace.as_deref().unwrap_or_default();
+    if component.name.is_empty() {
+        return Some("it has no name".into());
+    }
+    for (what, text) in [("name", &*component.name), ("namespace", namespace), ("version", &component.version)] {
+        if text.len() > LONGEST_NAME {
+            return Some(format!("its {what} has {} bytes", text.len()));
+        }
+        if text.chars().any(char::is_control) {
+            return Some(format!("its {what} {text:?} holds control characters"));
+        }
+    }
+    None
+}
+
+/// A component of which no more than its coordinates is known.
+pub(crate) fn package(
+    kind: &'static str,
+    namespace: Option<&str>,
+    name: &str,
+    version: &str,
+    scope: Scope,
+) -> Component {
+    Component {
+        kind,
+        namespace: namespace.filter(|text| !text.is_empty()).map(Into::into),
+        name: name.into(),
+        version: version.into(),
+        qualifiers: BTreeMap::new(),
+        licence: None,
+        hashes: BTreeSet::new(),
+        locations: BTreeSet::new(),
+        depends_on: BTreeSet::new(),
+        scope,
+    }
+}
+
+/// The part of a text that a message can quote.
+pub(crate) fn excerpt(text: &str) -> String {
+    const MOST: usize = 80;
+    let mut short: String = text.chars().take(MOST).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(MOST).is_some() {
+        short.push('…');
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_package_is_left_out_and_said() {
+        let mut reading = Reading::default();
+        for (name, version) in [("", "1"), ("a\nb", "1"), ("a", "1\u{0}"), (&*"a".repeat(513), "1"), ("a", "1")] {
+            reading.push(package("npm", None, name, version, Scope::Declared));
+        }
+        assert_eq!(reading.components.len(), 1);
+        assert_eq!(reading.warnings.len(), 4);
+        assert!(reading.warnings[1].contains(r#""a\nb""#), "{:?}", reading.warnings);
+    }
+
+    #[test]
+    fn components_and_warnings_are_bounded() {
+        let mut reading = Reading::default();
+        for _ in 0..MOST_COMPONENTS + 1000 {
+            reading.push(package("npm", None, "a", "1", Scope::Declared));
+        }
+        assert_eq!((reading.components.len(), reading.warnings.len()), (MOST_COMPONENTS, 1));
+        for _ in 0..1000 {
+            reading.warn("x");
+        }
+        assert_eq!(reading.warnings.len(), 101);
+    }
+}
