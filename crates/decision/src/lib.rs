@@ -7,7 +7,12 @@
 mod facts;
 mod policy;
 
-pub use facts::{EnvironmentFacts, Facts, ManifestFacts, Recorded, Relation, Request};
+pub use facts::{
+    AdvisoryPolicy, AdvisorySeverity, Coverage, Demand, EnvironmentFacts, Escalated, EvidenceFacts, Facts,
+    FindingFacts, Ignored, InForce, ManifestFacts, Override, PolicyFacts, Proof, ProvenanceFacts,
+    RebuildFacts, RecordFacts, Recorded, Relation, Request, Sample, ScanFacts, Signed, Softened,
+    VerificationMode, VerificationPolicy, VerifiedBefore,
+};
 pub use policy::{PAGES, RULES, Rule};
 
 use plimsoll_model::{Decision, PinnedRef, Release};
@@ -45,7 +50,8 @@ pub struct Verdict {
 
 /// Applies every rule to the facts (DEP-1).
 pub fn decide(facts: &Facts) -> Verdict {
-    let checks = RULES.iter().filter_map(|rule| rule.check(facts)).collect();
+    let mut checks: Vec<_> = RULES.iter().filter_map(|rule| rule.check(facts)).collect();
+    policy::apply_overrides(facts, &mut checks);
     let decision = Decision::from_checks(checks);
     // Allowed facts always have a record; the record's digest is what was compared.
     let approved = facts.recorded.found().filter(|_| decision.allowed).map(|recorded| Approved {

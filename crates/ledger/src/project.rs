@@ -90,6 +90,17 @@ struct Rollout {
 }
 
 #[derive(Deserialize)]
+struct Evidence {
+    sha: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct OfPolicy {
+    environment: String,
+    sha: Option<String>,
+}
+
+#[derive(Deserialize)]
 struct Outcome {
     repository_type: String,
     to: String,
@@ -156,6 +167,15 @@ fn known(kind: &str, json: &str) -> Option<Projected> {
                 columns.image = Some(end.to);
                 columns.duration_sec = end.duration_sec;
             }
+        }
+        "evidence.attached" => {
+            let attached: Evidence = serde_json::from_str(json).ok()?;
+            known.sha = attached.sha;
+        }
+        "override" | "verification.escalated" | "verification.softened" => {
+            let policy: OfPolicy = serde_json::from_str(json).ok()?;
+            known.environment = Some(policy.environment);
+            known.sha = policy.sha;
         }
         _ => return None,
     }

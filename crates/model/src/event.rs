@@ -192,6 +192,69 @@ pub enum Event {
         /// Why it was taken.
         reason: String,
     },
+    /// Statements about an image were signed and attached to it.
+    #[serde(rename = "evidence.attached")]
+    EvidenceAttached {
+        /// The commit, where the image is known by one.
+        sha: Option<Commit>,
+        /// Where the image is.
+        repository: Repository,
+        /// The image.
+        digest: Digest,
+        /// Who signed: a key's fingerprint, or a certificate's identity.
+        signer: String,
+        /// What was attached.
+        attached: Vec<Attached>,
+    },
+    /// Somebody answers for letting a check pass; recorded before it is used.
+    #[serde(rename = "override")]
+    Overridden {
+        /// The environment it is for.
+        environment: String,
+        /// The commit it is for.
+        sha: Commit,
+        /// The check's code.
+        code: String,
+        /// Why.
+        reason: String,
+        /// When it expires, RFC 3339.
+        until: String,
+    },
+    /// The ratchet: verification of signatures is mandatory from here on (SIG-4).
+    #[serde(rename = "verification.escalated")]
+    VerificationEscalated {
+        /// The environment.
+        environment: String,
+        /// Signed releases among the samples.
+        signed: u32,
+        /// Releases that were looked at.
+        samples: u32,
+        /// The share that had to be passed.
+        threshold: f64,
+        /// The least number of samples.
+        min_samples: u32,
+    },
+    /// Somebody took the escalation back for a time.
+    #[serde(rename = "verification.softened")]
+    VerificationSoftened {
+        /// The environment.
+        environment: String,
+        /// Why.
+        reason: String,
+        /// When the escalation holds again, RFC 3339.
+        until: String,
+    },
+}
+
+/// One statement that was attached to an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attached {
+    /// What it is about: `https://slsa.dev/provenance/v1`, ….
+    pub predicate_type: String,
+    /// Digest of the referrer, or the tag of the older scheme.
+    pub reference: String,
+    /// Whether the same statement by the same key was there already.
+    pub already_present: bool,
 }
 
 impl Event {
@@ -208,6 +271,10 @@ impl Event {
             Self::RolloutStep { .. } => "rollout.step",
             Self::RolloutFinished { .. } => "rollout.finished",
             Self::LockBroken { .. } => "lock.broken",
+            Self::EvidenceAttached { .. } => "evidence.attached",
+            Self::Overridden { .. } => "override",
+            Self::VerificationEscalated { .. } => "verification.escalated",
+            Self::VerificationSoftened { .. } => "verification.softened",
         }
     }
 
@@ -218,8 +285,12 @@ impl Event {
             | Self::RolloutStarted { environment, .. }
             | Self::RolloutStep { environment, .. }
             | Self::RolloutFinished { environment, .. }
-            | Self::LockBroken { environment, .. } => Some(environment),
-            Self::BuildStarted { .. }
+            | Self::LockBroken { environment, .. }
+            | Self::Overridden { environment, .. }
+            | Self::VerificationEscalated { environment, .. }
+            | Self::VerificationSoftened { environment, .. } => Some(environment),
+            Self::EvidenceAttached { .. }
+            | Self::BuildStarted { .. }
             | Self::BuildFinished { .. }
             | Self::BuildFailed { .. }
             | Self::PushStarted { .. }
@@ -233,10 +304,16 @@ impl Event {
             Self::BuildStarted { sha, .. }
             | Self::BuildFailed { sha, .. }
             | Self::PushStarted { sha, .. }
+            | Self::Overridden { sha, .. }
             | Self::Decided { sha, .. } => Some(sha),
+            Self::EvidenceAttached { sha, .. } => sha.as_ref(),
             Self::BuildFinished { metadata } | Self::PushFinished { metadata } => Some(&metadata.image_sha),
             Self::RolloutFinished { to, .. } => Some(to.sha()),
-            Self::RolloutStarted { .. } | Self::RolloutStep { .. } | Self::LockBroken { .. } => None,
+            Self::RolloutStarted { .. }
+            | Self::RolloutStep { .. }
+            | Self::LockBroken { .. }
+            | Self::VerificationEscalated { .. }
+            | Self::VerificationSoftened { .. } => None,
         }
     }
 }

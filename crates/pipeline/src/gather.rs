@@ -97,6 +97,9 @@ pub(crate) async fn facts(context: &Context, asked: &Asked, target: &dyn OnTarge
         relation,
         deployed_before: of_ledger.deployed_before,
         on_target,
+        evidence: None,
+        verified_before: None,
+        policy: None,
     })
 }
 

@@ -110,6 +110,9 @@ pub async fn verify(context: &Context, request: VerifyRequest) -> Result<VerifyR
         relation: Lookup::Found(Relation::First),
         deployed_before: false,
         on_target: Lookup::Absent,
+        evidence: None,
+        verified_before: None,
+        policy: None,
     };
     let mut checks: Vec<_> = RULES
         .iter()

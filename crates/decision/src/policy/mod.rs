@@ -3,20 +3,32 @@
 use plimsoll_model::finding::Severity;
 use plimsoll_model::{Check, Outcome, Page};
 
-use crate::Facts;
+use crate::{Demand, Facts, Proof};
 
+mod advisories;
+mod advisory_coverage;
 mod architecture;
 mod branch_ancestry;
 mod build_recorded;
 mod clean_build;
 mod deployed_before;
 mod digest_unchanged;
+mod evidence_subject;
 mod full_tag_exists;
 mod no_silent_rollback;
+mod overrides;
+mod provenance;
 mod push_verified;
+mod rebuild_attested;
+mod record_attested;
 mod record_consistent;
 mod repository_allowed;
+mod sbom_attested;
 mod short_tag_parity;
+mod signature;
+mod signature_coverage;
+
+pub(crate) use overrides::apply as apply_overrides;
 
 /// One rule of the guard.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +52,15 @@ pub const RULES: &[Rule] = &[
     clean_build::RULE,
     no_silent_rollback::RULE,
     deployed_before::RULE,
+    signature::RULE,
+    signature_coverage::RULE,
+    evidence_subject::RULE,
+    record_attested::RULE,
+    provenance::RULE,
+    rebuild_attested::RULE,
+    sbom_attested::RULE,
+    advisories::RULE,
+    advisory_coverage::RULE,
 ];
 
 /// The page of every rule.
@@ -56,6 +77,16 @@ pub const PAGES: &[Page] = &[
     clean_build::PAGE,
     no_silent_rollback::PAGE,
     deployed_before::PAGE,
+    signature::PAGE,
+    signature_coverage::PAGE,
+    evidence_subject::PAGE,
+    record_attested::PAGE,
+    provenance::PAGE,
+    rebuild_attested::PAGE,
+    sbom_attested::PAGE,
+    advisories::PAGE,
+    advisory_coverage::PAGE,
+    overrides::PAGE,
 ];
 
 impl Rule {
@@ -119,6 +150,37 @@ impl Comparison {
     }
 }
 
+/// What the policy demands of one kind of proof, against what there is.
+fn demanded<T>(
+    facts: &Facts,
+    demand: Demand,
+    proof: &Proof<T>,
+    what: &str,
+    shown: impl FnOnce(&T) -> String,
+) -> Option<Judgement> {
+    let compared = compare(what, proof.describe(shown));
+    let unsigned = || matches!(facts.evidence.as_ref().map(|e| &e.signature), Some(Proof::Missing));
+    match (proof, demand) {
+        (Proof::Verified(_), _) => compared.pass(),
+        (_, Demand::Off) => None,
+        (Proof::Unknown(_), _) if facts.registry_is_dispensable() => {
+            compared.warn("the registry could not be asked; going back does not wait for it")
+        }
+        (Proof::Unknown(_), _) => {
+            compared.unknown("nothing was touched; check the registry and the trust root with `plimsoll doctor`")
+        }
+        // An image with no evidence at all is said to be unsigned, once.
+        (Proof::Missing, Demand::Warn) if unsigned() => None,
+        (_, Demand::Warn) => {
+            compared.warn(format!("the deployment goes on; `plimsoll verify {}` shows each step", facts.request.sha))
+        }
+        (_, Demand::Require) => compared.refuse(format!(
+            "nothing was touched; `plimsoll verify {}` shows what is attached, `plimsoll attest` attaches more",
+            facts.request.sha
+        )),
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
@@ -129,7 +191,11 @@ pub(crate) mod tests {
     };
 
     use super::*;
-    use crate::{EnvironmentFacts, ManifestFacts, Recorded, Relation, Request, decide};
+    use crate::{
+        AdvisoryPolicy, AdvisorySeverity, Coverage, EnvironmentFacts, EvidenceFacts, ManifestFacts,
+        PolicyFacts, ProvenanceFacts, RecordFacts, Recorded, Relation, Request, ScanFacts, Signed,
+        VerificationMode, VerificationPolicy, decide,
+    };
 
     pub(crate) const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
     pub(crate) const DIGEST: Digest = Digest::from_sha256([7; 32]);
@@ -182,7 +248,127 @@ pub(crate) mod tests {
             relation: Lookup::Found(Relation::First),
             deployed_before: false,
             on_target: Lookup::Absent,
+            evidence: Some(EvidenceFacts {
+                digest: DIGEST,
+                signature: Proof::Verified(signed()),
+                sbom: Proof::Verified(signed()),
+                provenance: Proof::Verified(provenance()),
+                record: Proof::Verified(record()),
+                rebuild: Proof::Missing,
+                scan: Proof::Verified(scan()),
+                foreign: Vec::new(),
+            }),
+            verified_before: None,
+            policy: Some(PolicyFacts {
+                verification: VerificationPolicy {
+                    mode: VerificationMode::Auto,
+                    threshold: 0.9,
+                    min_samples: 10,
+                    coverage: Coverage::default(),
+                },
+                sbom: Demand::Warn,
+                provenance: Demand::Warn,
+                builders: Vec::new(),
+                record: Demand::Off,
+                rebuild: Demand::Off,
+                advisories: AdvisoryPolicy {
+                    fail_on: Some(AdvisorySeverity::High),
+                    fixable_only: false,
+                    ignore: Vec::new(),
+                    scan: Demand::Warn,
+                    uncovered: Demand::Warn,
+                    max_age_sec: None,
+                },
+                overrides: Vec::new(),
+            }),
         }
+    }
+
+    pub(crate) fn signed() -> Signed {
+        Signed { by: "key SHA256:abc".into(), at: None, reference: "sha256:0909".into() }
+    }
+
+    pub(crate) fn provenance() -> ProvenanceFacts {
+        ProvenanceFacts {
+            signed: signed(),
+            builder: "https://plimsoll.dev/builder/v1".into(),
+            commit: Some(SHA.parse().unwrap()),
+            clean: Some(true),
+        }
+    }
+
+    pub(crate) fn record() -> RecordFacts {
+        RecordFacts { signed: signed(), image_sha: SHA.parse().unwrap(), image_digest: DIGEST, clean: true }
+    }
+
+    pub(crate) fn scan() -> ScanFacts {
+        ScanFacts {
+            source: "advisories of this machine".into(),
+            findings: Vec::new(),
+            more: 0,
+            components: 12,
+            uncovered: 0,
+            database_age_sec: 3600,
+        }
+    }
+
+    /// Changes the evidence within facts.
+    pub(crate) fn with_evidence(mut facts: Facts, change: impl FnOnce(&mut EvidenceFacts)) -> Facts {
+        change(facts.evidence.as_mut().unwrap());
+        facts
+    }
+
+    /// The same with mandatory verification.
+    pub(crate) fn mandatory(mut facts: Facts) -> Facts {
+        facts.policy.as_mut().unwrap().verification.mode = VerificationMode::Mandatory;
+        facts
+    }
+
+    /// The ways in which a proof can be lacking.
+    #[derive(Clone, Copy)]
+    pub(crate) enum Lack {
+        Missing,
+        Untrusted,
+        Invalid,
+        Unknown,
+    }
+
+    impl Lack {
+        pub(crate) fn into_proof<T>(self) -> Proof<T> {
+            match self {
+                Self::Missing => Proof::Missing,
+                Self::Untrusted => Proof::Untrusted("key SHA256:xyz".into()),
+                Self::Invalid => Proof::Invalid("the payload was changed".into()),
+                Self::Unknown => Proof::Unknown("429 after 5 tries".into()),
+            }
+        }
+    }
+
+    /// Asserts what each lack of a proof means under each demand.
+    pub(crate) fn assert_demanded(
+        code: &str,
+        demand: impl Fn(&mut PolicyFacts, Demand),
+        evidence: impl Fn(&mut EvidenceFacts, Lack),
+    ) {
+        let facts = |lack, demanded| {
+            let mut facts = with_evidence(good(), |e| evidence(e, lack));
+            demand(facts.policy.as_mut().unwrap(), demanded);
+            facts
+        };
+        for lack in [Lack::Missing, Lack::Untrusted, Lack::Invalid] {
+            assert!(
+                !decide(&facts(lack, Demand::Off)).decision.checks.iter().any(|check| check.code == code)
+            );
+            assert_check(&facts(lack, Demand::Warn), code, Outcome::Warn, None);
+            assert_check(&facts(lack, Demand::Require), code, Outcome::Fail, Some(Class::Refused));
+        }
+        for demanded in [Demand::Warn, Demand::Require] {
+            assert_check(&facts(Lack::Unknown, demanded), code, Outcome::Fail, Some(Class::Outside));
+        }
+        // What has no evidence at all is only said to be unsigned.
+        let mut unsigned = facts(Lack::Missing, Demand::Warn);
+        unsigned.evidence.as_mut().unwrap().signature = Proof::Missing;
+        assert!(!decide(&unsigned).decision.checks.iter().any(|check| check.code == code));
     }
 
     /// The same release as a rollback that every rule allows.
@@ -195,9 +381,9 @@ pub(crate) mod tests {
         facts
     }
 
-    /// Changes the record within good facts.
+    /// Changes the record within good facts, whose image carries none.
     pub(crate) fn with_record(change: impl FnOnce(&mut BuildMetadata)) -> Facts {
-        let mut facts = good();
+        let mut facts = with_evidence(good(), |evidence| evidence.record = Proof::Missing);
         if let Lookup::Found(recorded) = &mut facts.recorded {
             change(&mut recorded.metadata);
         }
@@ -229,10 +415,28 @@ pub(crate) mod tests {
     #[test]
     fn every_rule_has_its_own_code_and_page() {
         let mut codes: Vec<_> = RULES.iter().map(|rule| rule.page.code).collect();
-        assert_eq!(codes, PAGES.iter().map(|page| page.code).collect::<Vec<_>>());
+        assert_eq!(
+            codes,
+            PAGES
+                .iter()
+                .map(|page| page.code)
+                .filter(|code| *code != overrides::PAGE.code)
+                .collect::<Vec<_>>()
+        );
         codes.sort_unstable();
         codes.dedup();
         assert_eq!(codes.len(), RULES.len());
+    }
+
+    /// Facts that an older version recorded have no evidence, and keep their verdict.
+    #[test]
+    fn facts_without_evidence_are_decided_as_they_were() {
+        let facts = Facts { evidence: None, policy: None, ..good() };
+        let verdict = decide(&facts);
+        assert!(verdict.decision.allowed);
+        assert!(verdict.decision.checks.iter().all(|check| !check.code.starts_with("SIG")));
+        let text = serde_json::to_string(&facts).unwrap();
+        assert!(!text.contains("evidence"));
     }
 
     /// Invariant 3: the same facts, stored and read back, give the same verdict.

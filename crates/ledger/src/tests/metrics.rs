@@ -72,7 +72,7 @@ fn parse(text: &str) -> Samples {
             };
             assert!(name_ok(name), "{name}");
             match types[&family].as_str() {
-                "counter" => assert_eq!(name, family),
+                "counter" | "gauge" => assert_eq!(name, family),
                 _ => assert!(["_bucket", "_sum", "_count"].iter().any(|s| name == format!("{family}{s}"))),
             }
             assert!(samples.insert((name.to_owned(), labels), value).is_none(), "{line} twice");

@@ -1,5 +1,6 @@
 //! What the views say about known stories.
 
+use plimsoll_model::Event;
 use plimsoll_model::RepositoryType::{Canonical, Staging};
 use plimsoll_model::event::RolloutKind::{Deploy, Rollback};
 use plimsoll_model::event::RolloutOutcome::{Failed, RolledBack, Succeeded};
@@ -150,4 +151,82 @@ fn stats_against_the_targets() {
     assert_eq!((stats.deploy.count, stats.deploy.failed), (1, 1));
     assert_eq!(stats.deploy.within_target, Some(true));
     assert_eq!(ledger.stats(Some("b")).unwrap().deploy.count, 0);
+}
+
+/// SIG-4: coverage is taken from the decisions that let each release in.
+#[test]
+fn coverage_counts_releases_by_their_newest_decision() {
+    let fixture = Fixture::new();
+    let ledger = &fixture.ledger;
+    let facts = |state: &str| serde_json::json!({"evidence": {"signature": {"state": state}}});
+    let deploy = |n, state: &str| {
+        let Event::Decided { environment, sha, rollout, decision, .. } = decided("production", n, true)
+        else {
+            unreachable!("decided makes a decision")
+        };
+        let event = Event::Decided { environment, sha, rollout, facts: facts(state), decision };
+        ledger.append("ada", &event).unwrap();
+        let end = finished("production", &format!("r{n}"), Deploy, None, n, Succeeded);
+        ledger.append("ada", &end).unwrap();
+    };
+    deploy(1, "missing");
+    deploy(2, "verified");
+    deploy(3, "unknown");
+    ledger.append("ada", &decided("production", 2, false)).unwrap();
+    let signed = |window| -> Vec<bool> {
+        let samples = ledger.signature_samples("production", window).unwrap();
+        samples.iter().map(|sample| sample.signed).collect()
+    };
+    assert_eq!(signed(50), [false, true, false]);
+    // Signed later, and let in again.
+    deploy(1, "verified");
+    assert_eq!(signed(50), [true, false, true]);
+    assert_eq!(signed(2), [true, false]);
+    assert!(ledger.signature_samples("trial", 50).unwrap().is_empty());
+    let metrics = ledger.metrics().unwrap();
+    assert!(metrics.contains("signature_signed_releases{environment=\"production\"} 2\n"), "{metrics}");
+}
+
+/// The first escalation is the ratchet; the last softening counts.
+#[test]
+fn escalation_softening_and_approvals_are_found() {
+    let fixture = Fixture::new();
+    let ledger = &fixture.ledger;
+    assert_eq!(ledger.escalation("production").unwrap(), None);
+    let escalated = Event::VerificationEscalated {
+        environment: "production".into(),
+        signed: 10,
+        samples: 10,
+        threshold: 0.9,
+        min_samples: 10,
+    };
+    let softened = |reason: &str, until: &str| Event::VerificationSoftened {
+        environment: "production".into(),
+        reason: reason.into(),
+        until: until.into(),
+    };
+    for event in [
+        escalated.clone(),
+        softened("first", "2026-01-01T00:00:00Z"),
+        softened("second", "not a time"),
+        escalated,
+        Event::Overridden {
+            environment: "production".into(),
+            sha: sha(1),
+            code: "SIG-001".into(),
+            reason: "the signer is down".into(),
+            until: "2026-01-02T00:00:00Z".into(),
+        },
+    ] {
+        ledger.append("ada", &event).unwrap();
+    }
+    assert_eq!(ledger.escalation("production").unwrap().unwrap().entry, 1);
+    let softening = ledger.softening("production").unwrap().unwrap();
+    assert_eq!((softening.entry, softening.reason.as_str()), (3, "second"));
+    // An end that cannot be read has passed.
+    assert_eq!(softening.until, jiff::Timestamp::MIN);
+    let approvals = ledger.approvals("production", &sha(1)).unwrap();
+    assert_eq!(approvals.iter().map(|a| (a.entry, a.code.as_str())).collect::<Vec<_>>(), [(5, "SIG-001")]);
+    assert!(ledger.approvals("production", &sha(2)).unwrap().is_empty());
+    assert!(ledger.approvals("trial", &sha(1)).unwrap().is_empty());
 }

@@ -241,7 +241,7 @@ impl Ledger {
     }
 }
 
-fn decided(entry: Entry) -> Option<Decided> {
+pub(crate) fn decided(entry: Entry) -> Option<Decided> {
     match entry.event {
         Event::Decided { environment, rollout, facts, decision, .. } => Some(Decided {
             entry: entry.seq,

@@ -4,11 +4,12 @@
 //! Text exposition format 0.0.4. Families are in a fixed order and series are
 //! sorted, so that the same ledger gives the same bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
 use crate::store::Query;
+use crate::views::verification::COVERAGE_WINDOW;
 use crate::{Error, Ledger};
 
 /// Upper bounds in seconds; the target of 600 is one of them.
@@ -52,6 +53,14 @@ fn counter(out: &mut String, name: &str, help: &str, names: &[&str], counter: &C
     }
 }
 
+fn gauge(out: &mut String, name: &str, help: &str, by_environment: &BTreeMap<String, f64>) {
+    head(out, name, "gauge", help);
+    for (environment, value) in by_environment {
+        let _ =
+            writeln!(out, "{name}{} {value}", labels(&["environment"], std::slice::from_ref(environment)));
+    }
+}
+
 fn histogram(out: &mut String, name: &str, help: &str, label: &str, buckets: &[f64], of: &Histogram) {
     head(out, name, "histogram", help);
     for (value, seconds) in &of.series {
@@ -80,6 +89,7 @@ impl Ledger {
         let (mut builds, mut build_failures) = (zero(), zero());
         let (mut rollbacks, mut rollback_failures) = (zero(), zero());
         let mut deploys = Counter::new();
+        let mut environments = BTreeSet::new();
         let (mut build_sec, mut deploy_sec, mut rollback_sec) =
             (Histogram::default(), Histogram::default(), Histogram::default());
         for kind in types {
@@ -114,6 +124,7 @@ impl Ledger {
                     _ => {}
                 },
                 _ => {
+                    environments.insert(environment.clone());
                     add(&mut deploys, &[&environment, &outcome]);
                     if outcome == "succeeded" {
                         deploy_sec.observe(&environment, seconds);
@@ -136,6 +147,17 @@ impl Ledger {
             Ok(ControlFlow::Continue(()))
         })?;
         let entries = Counter::from([(Vec::new(), self.size()?)]);
+        let (mut released, mut signed, mut ratio, mut escalated) =
+            (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for environment in environments {
+            let samples = self.signature_samples(&environment, COVERAGE_WINDOW)?;
+            let (all, with) = (samples.len() as f64, samples.iter().filter(|s| s.signed).count() as f64);
+            ratio.insert(environment.clone(), if samples.is_empty() { 0.0 } else { with / all });
+            released.insert(environment.clone(), all);
+            signed.insert(environment.clone(), with);
+            let clicked = self.escalation(&environment)?.is_some();
+            escalated.insert(environment, f64::from(u8::from(clicked)));
+        }
 
         let mut out = String::new();
         let o = &mut out;
@@ -168,6 +190,15 @@ impl Ledger {
             "environment",
             ROLLBACK_BUCKETS,
             &rollback_sec,
+        );
+        gauge(o, "signature_releases", "Releases deployed last, over which coverage is taken.", &released);
+        gauge(o, "signature_signed_releases", "Those of them whose signature verified.", &signed);
+        gauge(o, "signature_coverage_ratio", "Share of them, 0 to 1.", &ratio);
+        gauge(
+            o,
+            "signature_verification_escalated",
+            "1 once coverage has made verification mandatory.",
+            &escalated,
         );
         counter(o, "plimsoll_ledger_entries_total", "Entries in the ledger.", &[], &entries);
         Ok(out)

@@ -5,6 +5,18 @@ use plimsoll_model::event::RolloutKind;
 use plimsoll_model::{BuildMetadata, Commit, Digest, Lookup, Release, Repository, RepositoryType};
 use serde::{Deserialize, Serialize};
 
+mod evidence;
+mod policy;
+
+pub use evidence::{
+    AdvisorySeverity, EvidenceFacts, FindingFacts, Proof, ProvenanceFacts, RebuildFacts, RecordFacts,
+    ScanFacts, Signed,
+};
+pub use policy::{
+    AdvisoryPolicy, Coverage, Demand, Escalated, Ignored, InForce, Override, PolicyFacts, Sample, Softened,
+    VerificationMode, VerificationPolicy,
+};
+
 /// What somebody asks for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
@@ -94,6 +106,25 @@ pub struct Facts {
     /// Whether the target itself still holds the image by digest, so that going
     /// back needs no registry. Asked for rollbacks.
     pub on_target: Lookup<bool>,
+    /// The proof that the image carries. None: the facts are older than that.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub evidence: Option<EvidenceFacts>,
+    /// That the signature of this very digest verified at an earlier decision
+    /// for this environment, from the ledger.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub verified_before: Option<VerifiedBefore>,
+    /// What is demanded of the evidence. None: the facts are older than that.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub policy: Option<PolicyFacts>,
+}
+
+/// An earlier decision at which the signature verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifiedBefore {
+    /// The ledger's entry.
+    pub entry: u64,
+    /// What verified then.
+    pub signed: Signed,
 }
 
 impl Facts {
