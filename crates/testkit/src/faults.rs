@@ -1,4 +1,5 @@
-//! A layer in front of the registry that counts, and lies on demand.
+//! A layer in front of the registry and other services that counts, and lies on
+//! demand.
 //!
 //! ```no_run
 //! use plimsoll_testkit::registry::{Fault, TestRegistry};
@@ -83,9 +84,15 @@ pub struct Seen {
     pub query: String,
 }
 
-/// The faults of one registry, and the requests it has seen. Clones share.
+/// The faults of one service, and the requests it has seen. Clones share.
 #[derive(Clone)]
 pub struct Faults(Arc<Inner>);
+
+impl std::fmt::Debug for Faults {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Faults").finish_non_exhaustive()
+    }
+}
 
 struct Inner {
     rules: Mutex<Vec<Rule>>,

@@ -1,6 +1,6 @@
 //! What tests need and the product does not: a registry on a free port with a
 //! layer that lies on demand, other people's tools, temporary git repositories,
-//! a tiny service, a simulated world for rollouts.
+//! a tiny service, a Sigstore of its own, a simulated world for rollouts.
 //!
 //! A development dependency only; nothing that ships depends on it.
 
@@ -9,4 +9,5 @@ pub mod git;
 pub mod peer;
 pub mod registry;
 pub mod service;
+pub mod sigstore;
 pub mod simulation;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 
+use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use plimsoll_model::Repository;
@@ -64,7 +65,9 @@ impl TestRegistry {
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
             let runtime = runtime.expect("a runtime can be built");
-            runtime.block_on(accept(registry, listener, faults, stopped));
+            // An error means that the sender is gone: the end too.
+            let end = async move { drop(stopped.await) };
+            runtime.block_on(accept(registry.router(), listener, faults, end));
         });
         self.running = Some(Running { stop, thread });
     }
@@ -126,17 +129,20 @@ impl Drop for TestRegistry {
     }
 }
 
-async fn accept(
-    registry: Registry,
+/// Serves `router` behind `faults` until `end`; connections that are open then
+/// break.
+pub(crate) async fn accept(
+    router: Router,
     listener: TcpListener,
     faults: Faults,
-    mut stopped: oneshot::Receiver<()>,
+    end: impl Future<Output = ()>,
 ) {
     let listener = tokio::net::TcpListener::from_std(listener).expect("the socket is non-blocking");
     let mut connections = JoinSet::new();
+    let mut end = std::pin::pin!(end);
     loop {
         let stream = tokio::select! {
-            _ = &mut stopped => break,
+            () = &mut end => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
@@ -144,7 +150,7 @@ async fn accept(
             },
         };
         let reset = Arc::new(AtomicBool::new(false));
-        let service = Service::new(faults.clone(), registry.router(), Arc::clone(&reset));
+        let service = Service::new(faults.clone(), router.clone(), Arc::clone(&reset));
         let stream = TokioIo::new(ResettableStream::new(stream, reset));
         connections.spawn(async move {
             // A connection that a fault breaks ends with an error.
