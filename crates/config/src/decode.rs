@@ -9,9 +9,11 @@ use crate::error::{ConfigError, Problem, ProblemKind};
 use crate::layers::{self, Overlays};
 use crate::node::At;
 use crate::origin::{Origin, Row};
-use crate::policy::{self, Ledger, Signing, Verification};
+use crate::policy::{self, Policy};
 use crate::project::{Project, all_or_nothing};
+use crate::record::{self, Ledger};
 use crate::table::{Findings, Table};
+use crate::trust::{self, Signing, Verification};
 
 /// The whole of `plimsoll.toml`.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +24,8 @@ pub struct Config {
     pub signing: Option<Signing>,
     /// `[verification]`.
     pub verification: Verification,
+    /// `[policy]`; each environment has its own, which begins with this.
+    pub policy: Policy,
     /// `[ledger]`.
     pub ledger: Ledger,
     /// `[environments.<name>]`, by name.
@@ -69,13 +73,13 @@ impl<T> Loaded<T> {
 impl Project {
     /// Reads the bytes of a commit's own `plimsoll.toml`. What is the
     /// operator's (`[environments]`, `[signing]`, `[verification]`,
-    /// `[ledger]`) is left aside, there and in `overlays`.
+    /// `[policy]`, `[ledger]`) is left aside, there and in `overlays`.
     ///
     /// # Errors
     /// Everything that is wrong with the rest, at once.
     pub fn for_build(bytes: &[u8], overlays: &Overlays) -> Result<Loaded<Self>, ConfigError> {
         load(FILE_NAME.into(), bytes.to_vec(), overlays, |root| {
-            for operators in ["signing", "verification", "ledger", "environments"] {
+            for operators in ["signing", "verification", "policy", "ledger", "environments"] {
                 root.skip(operators);
             }
             Self::read(root)
@@ -115,15 +119,19 @@ impl Config {
     }
 
     fn read(root: &mut Table<'_>) -> Option<Self> {
-        let signing = root.table("signing").map(policy::signing);
-        let verification = root.table_or_empty("verification").and_then(policy::verification);
-        let ledger = root.table_or_empty("ledger").and_then(policy::ledger);
+        let signing = root.table("signing").map(trust::signing);
+        let verification = root.table_or_empty("verification").and_then(trust::verification);
+        let ledger = root.table_or_empty("ledger").and_then(record::ledger);
+        let policy = root.table_or_empty("policy").and_then(policy::policy);
+        // A policy that is wrong is reported; the environments are read all the same.
+        let general = policy.clone().unwrap_or_default();
         let environments = root.table("environments");
         let project = Project::read(root);
         let name = project.as_ref().map_or("service", |project| project.service.name.as_str());
-        let environments = environments.map(|table| environment::environments(table, name));
+        let environments = environments.map(|table| environment::environments(table, name, &general));
         Some(Self {
             verification: verification?,
+            policy: policy?,
             ledger: ledger?,
             environments: environments.unwrap_or_default(),
             signing: all_or_nothing(signing)?,

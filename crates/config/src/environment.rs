@@ -9,6 +9,7 @@ use std::time::Duration;
 use plimsoll_model::{RepositoryType, Strategy};
 
 use crate::error::{Problem, ProblemKind};
+use crate::policy::{self, Policy};
 use crate::table::Table;
 use crate::values;
 
@@ -34,6 +35,8 @@ pub struct Environment {
     pub target: Target,
     /// `[environments.<name>.watch]`; none: nothing is watched.
     pub watch: Option<Watch>,
+    /// `[environments.<name>.policy]`, over `[policy]`.
+    pub policy: Policy,
 }
 
 /// Time limits of a rollout.
@@ -178,7 +181,11 @@ const KEYS_OF_TARGETS: [(&str, &[TargetKind]); 6] = [
 ];
 
 /// `[environments]`; `service` is what Kubernetes objects are called by default.
-pub(crate) fn environments(mut table: Table<'_>, service: &str) -> BTreeMap<String, Environment> {
+pub(crate) fn environments(
+    mut table: Table<'_>,
+    service: &str,
+    policy: &Policy,
+) -> BTreeMap<String, Environment> {
     let mut environments = BTreeMap::new();
     for (name, at, inner) in table.named_tables() {
         if !values::is_label(&name) {
@@ -186,14 +193,14 @@ pub(crate) fn environments(mut table: Table<'_>, service: &str) -> BTreeMap<Stri
             let hint = "1 to 63 lower-case letters, digits and `-`, with no `-` at either end";
             inner.push(Problem::new(ProblemKind::BadValue, &at, message).hint(hint));
         }
-        if let Some(environment) = environment(&name, inner, service) {
+        if let Some(environment) = environment(&name, inner, service, policy) {
             environments.insert(name, environment);
         }
     }
     environments
 }
 
-fn environment(name: &str, mut table: Table<'_>, service: &str) -> Option<Environment> {
+fn environment(name: &str, mut table: Table<'_>, service: &str, policy: &Policy) -> Option<Environment> {
     let repository = table.or("repository", "canonical", values::choice(&REPOSITORIES));
     let kind = table.need("target", "\"local\"", values::choice(&TARGETS));
     let strategy = table.or("strategy", "rolling", values::choice(&STRATEGIES));
@@ -214,6 +221,7 @@ fn environment(name: &str, mut table: Table<'_>, service: &str) -> Option<Enviro
     let keep_previous = table.or("keep_previous", "1m", values::duration);
     let target = kind.and_then(|kind| target(kind, &mut table, service));
     let watch = table.table("watch").map(watch);
+    let policy = policy::of_environment(table.table("policy"), policy);
     table.finish();
     Some(Environment {
         name: name.into(),
@@ -230,6 +238,7 @@ fn environment(name: &str, mut table: Table<'_>, service: &str) -> Option<Enviro
         },
         target: target?,
         watch: crate::project::all_or_nothing(watch)?,
+        policy: policy?,
     })
 }
 

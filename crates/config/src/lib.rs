@@ -30,6 +30,7 @@
 //! # Ok::<(), plimsoll_config::ConfigError>(())
 //! ```
 
+mod content;
 mod decode;
 mod discover;
 mod environment;
@@ -40,13 +41,16 @@ mod origin;
 mod pages;
 mod policy;
 mod project;
+mod record;
 mod secret;
 mod suggest;
 mod table;
+mod trust;
 mod values;
 
 pub mod init;
 
+pub use content::{AllowedSecret, Ignored, Sbom, SbomPolicy, Secrets, Severity};
 pub use decode::{Config, Loaded};
 pub use discover::{FILE_NAME, MAX_FILE_BYTES, discover};
 pub use environment::{
@@ -56,12 +60,11 @@ pub use error::{ConfigError, Excerpt, Problem, ProblemKind};
 pub use layers::{Overlays, RESERVED_VARIABLES, VARIABLE_PREFIX};
 pub use origin::{Origin, Row};
 pub use pages::PAGES;
-pub use policy::{
-    Contract, Database, DatabaseUrl, Identity, Ignored, Ledger, Migrations, SbomPolicy, Severity, Signing,
-    Verification, VerificationMode,
-};
+pub use policy::{Demand, Policy};
 pub use project::{
     Base, Build, Compression, CopyFile, Image, ImageSource, Mode, Port, Project, Protocol, Repositories,
     Service,
 };
+pub use record::{Contract, Database, DatabaseUrl, Ledger, Migrations};
 pub use secret::{SecretContext, SecretError, SecretSource};
+pub use trust::{Identity, Role, SignWith, Signing, TrustedKey, Verification, VerificationMode};

@@ -1,275 +1,111 @@
-//! Evidence, policy and record: `[signing]`, `[verification]`,
-//! `[sbom.policy]`, `[contract]`, `[migrations]`, `[ledger]`.
+//! `[policy]` and `[environments.<name>.policy]`: what a deployment demands of
+//! the evidence (POL-1).
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use jiff::civil::Date;
-use plimsoll_model::Secret;
-
-use crate::secret::{SecretContext, SecretError, SecretSource};
 use crate::table::Table;
 use crate::values;
 
-/// `[signing]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Signing {
-    /// The private key.
-    pub key: SecretSource,
-    /// Its password. Default: none, the key is not encrypted.
-    pub password: Option<SecretSource>,
-}
-
-/// `[verification]` (SIG-3, SIG-4).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Verification {
-    /// Default: auto.
-    pub mode: VerificationMode,
-    /// Share of signed deployments above which `auto` becomes mandatory;
-    /// above 0, at most 1. Default: 0.9.
-    pub threshold: f64,
-    /// Deployments that must have been seen first, at least 1. Default: 10.
-    pub min_samples: u32,
-    /// Keys a signature may be made with. Default: none.
-    pub public_keys: Vec<SecretSource>,
-    /// Identities a keyless signature may be made by. Default: none.
-    pub identities: Vec<Identity>,
-    /// Sigstore's trusted root. Default: the built-in one.
-    pub trusted_root: Option<SecretSource>,
-}
-
-/// What an unverified signature means.
+/// What the absence of a kind of evidence means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum VerificationMode {
-    /// It is logged and the deployment goes on.
-    Soft,
-    /// The deployment is refused.
-    Mandatory,
-    /// Soft until coverage passes the threshold, then mandatory for ever.
-    Auto,
+pub enum Demand {
+    /// `off`: nothing.
+    Off,
+    /// `warn`: it is said, and the deployment goes on.
+    Warn,
+    /// `require`: the deployment is refused.
+    Require,
 }
 
-/// Who may have made a keyless signature.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// The OIDC issuer, exactly.
-    pub issuer: String,
-    /// The certificate's subject; `*` stands for any run of characters.
-    pub subject: String,
-}
-
-/// `[sbom.policy]` (SBM-3).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SbomPolicy {
-    /// The lowest severity that refuses a deployment; `None`: none does.
-    /// Default: high.
-    pub fail_on: Option<Severity>,
-    /// Advisories that do not count. Default: none.
-    pub ignore: Vec<Ignored>,
-}
-
-/// Severity of an advisory, lowest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// `low`
-    Low,
-    /// `medium`
-    Medium,
-    /// `high`
-    High,
-    /// `critical`
-    Critical,
-}
-
-/// An advisory that does not count, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ignored {
-    /// Its id or an alias: `CVE-2026-0001`.
-    pub id: String,
-    /// Why; never empty.
-    pub reason: String,
-    /// The last day on which it does not count. Default: no end.
-    pub until: Option<Date>,
-}
-
-/// `[contract]` (API-1).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Contract {
-    /// The OpenAPI document, relative to the checkout. Default: `openapi.json`.
-    pub openapi: PathBuf,
-}
-
-/// `[migrations]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Migrations {
-    /// Relative to the checkout. Default: `migrations`.
-    pub dir: PathBuf,
-    /// What they are applied to. Default: none; they are only linted.
-    pub database: Option<Database>,
-}
-
-/// `[ledger]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ledger {
-    /// Default: `sqlite://.plimsoll/ledger.db`.
-    pub url: Database,
-}
-
-/// Where a database is, as configured: `sqlite://PATH`, `postgres://…`
-/// without a password, or a source that gives either.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Database {
-    /// `sqlite://PATH`, relative to `plimsoll.toml`.
-    Sqlite(PathBuf),
-    /// `postgres://…`, with no password in it.
-    Postgres(String),
-    /// `env:NAME`, `file:PATH`, `command:CMD`.
-    Source(SecretSource),
-}
-
-/// Where a database is, in full.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DatabaseUrl {
-    /// The database file.
-    Sqlite(PathBuf),
-    /// The connection string, which may hold a password.
-    Postgres(Secret),
-}
-
-impl fmt::Display for Database {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Demand {
+    fn as_str(self) -> &'static str {
         match self {
-            Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
-            Self::Postgres(url) => f.write_str(url),
-            Self::Source(source) => source.fmt(f),
+            Self::Off => "off",
+            Self::Warn => "warn",
+            Self::Require => "require",
         }
     }
 }
 
-impl fmt::Debug for Database {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
+/// What a deployment demands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// An attested SBOM. Default: warn.
+    pub sbom: Demand,
+    /// Attested provenance. Default: warn.
+    pub provenance: Demand,
+    /// Builders (`runDetails.builder.id`) whose provenance counts. Default: any.
+    pub builders: Vec<String>,
+    /// The build's record, attested. Default: off.
+    pub record: Demand,
+    /// An attested rebuild. Default: off.
+    pub rebuild: Demand,
+    /// A scan for advisories. Default: off without `[sbom] advisories`, warn with.
+    pub scan: Option<Demand>,
+    /// How long an override counts. Default: 24h.
+    pub override_for: Duration,
 }
 
-impl Database {
-    /// The full URL; reads the secret where it is one.
-    ///
-    /// # Errors
-    /// The source cannot be read, or what it gave is neither `sqlite://PATH`
-    /// nor `postgres://…` (the text itself is never in the error).
-    pub fn resolve(&self, context: &SecretContext<'_>) -> Result<DatabaseUrl, SecretError> {
-        let sqlite = |path: &Path| DatabaseUrl::Sqlite(context.root.join(path));
-        match self {
-            Self::Sqlite(path) => Ok(sqlite(path)),
-            Self::Postgres(url) => Ok(DatabaseUrl::Postgres(Secret::new(url))),
-            Self::Source(source) => {
-                let secret = source.resolve(context)?;
-                match secret.reveal() {
-                    url if is_postgres(url) => Ok(DatabaseUrl::Postgres(secret)),
-                    url => match url.strip_prefix("sqlite://") {
-                        Some(path) if !path.is_empty() => Ok(sqlite(Path::new(path))),
-                        _ => Err(SecretError::NotADatabase { origin: source.clone() }),
-                    },
-                }
-            }
+impl Default for Policy {
+    /// What holds where `[policy]` says nothing.
+    fn default() -> Self {
+        Self {
+            sbom: Demand::Warn,
+            provenance: Demand::Warn,
+            builders: Vec::new(),
+            record: Demand::Off,
+            rebuild: Demand::Off,
+            scan: None,
+            override_for: Duration::from_secs(24 * 3600),
         }
     }
 }
 
-/// Whether this is a PostgreSQL connection URL (libpq, "Connection URIs").
-pub(crate) fn is_postgres(url: &str) -> bool {
-    url.starts_with("postgres://") || url.starts_with("postgresql://")
-}
+const DEMANDS: [(&str, Demand); 3] =
+    [("off", Demand::Off), ("warn", Demand::Warn), ("require", Demand::Require)];
 
-pub(crate) fn signing(mut table: Table<'_>) -> Option<Signing> {
-    let key = table.need_shown("key", "\"env:COSIGN_PRIVATE_KEY\"", values::secret, |_, key| key.to_string());
-    let password = table.opt_shown("password", values::secret, |_, password| password.to_string());
+/// `[policy]`.
+pub(crate) fn policy(mut table: Table<'_>) -> Option<Policy> {
+    let demand = values::choice(&DEMANDS);
+    let default = Policy::default();
+    let sbom = table.or("sbom", default.sbom.as_str(), &demand);
+    let provenance = table.or("provenance", default.provenance.as_str(), &demand);
+    let builders =
+        table.or("builders", "[]", values::list("[\"https://ci.example.com/builder\"]", values::words));
+    let record = table.or("record", default.record.as_str(), &demand);
+    let rebuild = table.or("rebuild", default.rebuild.as_str(), &demand);
+    let scan = table.opt("scan", &demand);
+    let override_for = table.or("override_for", "24h", values::some_time);
     table.finish();
-    Some(Signing { key: key?, password })
-}
-
-pub(crate) fn verification(mut table: Table<'_>) -> Option<Verification> {
-    let modes = values::choice(&[
-        ("soft", VerificationMode::Soft),
-        ("mandatory", VerificationMode::Mandatory),
-        ("auto", VerificationMode::Auto),
-    ]);
-    let mode = table.or("mode", "auto", modes);
-    let threshold = table.or("threshold", "0.9", values::share);
-    let min_samples = table.or("min_samples", "10", values::number(1, 1_000_000));
-    let keys = values::list("[\"file:cosign.pub\"]", values::secret);
-    let public_keys = table.opt_shown("public_keys", keys, |_, keys| {
-        let keys: Vec<_> = keys.iter().map(|key| format!("{:?}", key.to_string())).collect();
-        format!("[{}]", keys.join(", "))
-    });
-    let identities: Vec<_> = table.tables("identities").into_iter().filter_map(identity).collect();
-    let trusted_root = table.opt_shown("trusted_root", values::secret, |_, root| root.to_string());
-    table.finish();
-    Some(Verification {
-        mode: mode?,
-        threshold: threshold?,
-        min_samples: min_samples?,
-        public_keys: public_keys.unwrap_or_default(),
-        identities,
-        trusted_root,
+    Some(Policy {
+        sbom: sbom?,
+        provenance: provenance?,
+        builders: builders?,
+        record: record?,
+        rebuild: rebuild?,
+        scan,
+        override_for: override_for?,
     })
 }
 
-fn identity(mut table: Table<'_>) -> Option<Identity> {
-    let issuer = table.need("issuer", "\"https://token.actions.githubusercontent.com\"", values::words);
-    let subject = table.need("subject", "\"https://github.com/acme/payouts/*\"", values::words);
+/// `[environments.<name>.policy]`: what is not said there is as in `[policy]`.
+pub(crate) fn of_environment(table: Option<Table<'_>>, general: &Policy) -> Option<Policy> {
+    let Some(mut table) = table else { return Some(general.clone()) };
+    let demand = values::choice(&DEMANDS);
+    let sbom = table.or("sbom", general.sbom.as_str(), &demand);
+    let provenance = table.or("provenance", general.provenance.as_str(), &demand);
+    let builders = table.opt("builders", values::list("[\"https://ci.example.com/builder\"]", values::words));
+    let record = table.or("record", general.record.as_str(), &demand);
+    let rebuild = table.or("rebuild", general.rebuild.as_str(), &demand);
+    let scan = table.opt("scan", &demand);
     table.finish();
-    Some(Identity { issuer: issuer?, subject: subject? })
-}
-
-pub(crate) fn sbom(mut table: Table<'_>) -> Option<SbomPolicy> {
-    let policy = table.table_or_empty("policy").and_then(sbom_policy);
-    table.finish();
-    policy
-}
-
-fn sbom_policy(mut table: Table<'_>) -> Option<SbomPolicy> {
-    let severities = values::choice(&[
-        ("critical", Some(Severity::Critical)),
-        ("high", Some(Severity::High)),
-        ("medium", Some(Severity::Medium)),
-        ("low", Some(Severity::Low)),
-        ("none", None),
-    ]);
-    let fail_on = table.or("fail_on", "high", severities);
-    let ignore: Vec<_> = table.tables("ignore").into_iter().filter_map(ignored).collect();
-    table.finish();
-    Some(SbomPolicy { fail_on: fail_on?, ignore })
-}
-
-fn ignored(mut table: Table<'_>) -> Option<Ignored> {
-    let id = table.need("id", "\"CVE-2026-0001\"", values::words);
-    let reason = table.need("reason", "\"not reachable\"", values::words);
-    let until = table.opt("until", values::date);
-    table.finish();
-    Some(Ignored { id: id?, reason: reason?, until })
-}
-
-pub(crate) fn contract(mut table: Table<'_>) -> Option<Contract> {
-    let openapi = table.or("openapi", "openapi.json", values::relative_path);
-    table.finish();
-    Some(Contract { openapi: openapi? })
-}
-
-pub(crate) fn migrations(mut table: Table<'_>) -> Option<Migrations> {
-    let dir = table.or("dir", "migrations", values::relative_path);
-    let database = table.opt_shown("database", values::database, |_, url| url.to_string());
-    table.finish();
-    Some(Migrations { dir: dir?, database })
-}
-
-pub(crate) fn ledger(mut table: Table<'_>) -> Option<Ledger> {
-    let url = if table.has("url") {
-        table.opt_shown("url", values::database, |_, url| url.to_string())
-    } else {
-        table.or("url", "sqlite://.plimsoll/ledger.db", values::database)
-    };
-    table.finish();
-    Some(Ledger { url: url? })
+    Some(Policy {
+        sbom: sbom?,
+        provenance: provenance?,
+        builders: builders.unwrap_or_else(|| general.builders.clone()),
+        record: record?,
+        rebuild: rebuild?,
+        scan: scan.or(general.scan),
+        override_for: general.override_for,
+    })
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use plimsoll_model::{Digest, Repository, RepositoryType};
 
+use crate::content::{self, Sbom, Secrets};
 use crate::error::{Problem, ProblemKind};
-use crate::policy::{self, Contract, Migrations, SbomPolicy};
+use crate::record::{self, Contract, Migrations};
 use crate::table::Table;
 use crate::values;
 
@@ -23,8 +24,10 @@ pub struct Project {
     pub build: Build,
     /// `[image]`, `[build.dockerfile]` or `[build.layout]`: exactly one.
     pub source: ImageSource,
-    /// `[sbom.policy]`.
-    pub sbom: SbomPolicy,
+    /// `[sbom]`.
+    pub sbom: Sbom,
+    /// `[secrets]`.
+    pub secrets: Secrets,
     /// `[contract]`, where there is one.
     pub contract: Option<Contract>,
     /// `[migrations]`, where there is one.
@@ -225,15 +228,17 @@ impl Project {
         let build = build_table.and_then(build);
         let native = root.table("image");
         let source = image_source(root, native, others);
-        let sbom = root.table_or_empty("sbom").and_then(policy::sbom);
-        let contract = root.table("contract").map(policy::contract);
-        let migrations = root.table("migrations").map(policy::migrations);
+        let sbom = root.table_or_empty("sbom").and_then(content::sbom);
+        let secrets = root.table("secrets").map(content::secrets);
+        let contract = root.table("contract").map(record::contract);
+        let migrations = root.table("migrations").map(record::migrations);
         Some(Self {
             service: service?,
             repository: repository?,
             build: build?,
             source: source?,
             sbom: sbom?,
+            secrets: all_or_nothing(secrets)?.unwrap_or_default(),
             contract: all_or_nothing(contract)?,
             migrations: all_or_nothing(migrations)?,
         })

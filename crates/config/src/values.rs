@@ -8,8 +8,8 @@ use jiff::civil::Date;
 use plimsoll_model::{ImageRef, Repository};
 
 use crate::node::{Node, Value};
-use crate::policy::{Database, is_postgres};
 use crate::project::{Base, Mode, Port, Protocol};
+use crate::record::{Database, is_postgres};
 use crate::secret::SecretSource;
 use crate::table::Fault;
 
@@ -120,15 +120,28 @@ pub(crate) fn list<T>(
     }
 }
 
-/// The longest duration any key takes: a week.
+/// The longest duration that a running thing takes: a week.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The longest age: ten years.
+const OLDEST: Duration = Duration::from_secs(3650 * 24 * 3600);
 
 /// `10m`, `1h30m`, `90s`, `500ms`, `0s`: numbers with units, largest first.
 pub(crate) fn duration(node: &Node) -> Result<Duration, Fault> {
-    const WHAT: &str = "a duration like `10m`, `90s` or `1h30m`";
-    let text = str_of(node, WHAT)?;
-    let value = parse_duration(text).ok_or_else(|| Fault::expected(WHAT))?;
+    let value = any_duration(node, "a duration like `10m`, `90s` or `1h30m`")?;
     if value > LONGEST { Err(Fault::expected("a duration of at most 7 days")) } else { Ok(value) }
+}
+
+/// An age above zero: `12h`, `14d`.
+pub(crate) fn long_time(node: &Node) -> Result<Duration, Fault> {
+    match any_duration(node, "an age like `12h` or `14d`")? {
+        Duration::ZERO => Err(Fault::expected("an age above zero")),
+        value if value > OLDEST => Err(Fault::expected("an age of at most 3650 days")),
+        value => Ok(value),
+    }
+}
+
+fn any_duration(node: &Node, what: &str) -> Result<Duration, Fault> {
+    parse_duration(str_of(node, what)?).ok_or_else(|| Fault::expected(what))
 }
 
 /// A duration above zero.

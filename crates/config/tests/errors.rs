@@ -318,6 +318,16 @@ fn values_of_the_wrong_form_are_refused() {
         ("verification", "min_samples", "0"),
         ("verification", "mode", "\"Soft\""),
         ("verification", "identities", "[{ issuer = \"x\" }]"),
+        ("verification", "identities", "[{ issuer = \"x\", subject = \"y\", roles = [\"sbomb\"] }]"),
+        ("verification", "keys", "[{ roles = [\"sbom\"] }]"),
+        ("verification", "keys", "[{ key = \"-----BEGIN PUBLIC KEY-----\" }]"),
+        ("signing", "key", "\"hunter2\""),
+        ("signing", "keyless", "\"yes\""),
+        ("policy", "sbom", "\"must\""),
+        ("policy", "override_for", "\"0s\""),
+        ("secrets", "allow", "[{ rule = \"SEC-001\", path = \"/a\" }]"),
+        ("sbom.policy", "max_age", "\"0s\""),
+        ("sbom.policy", "uncovered", "\"maybe\""),
         ("sbom.policy", "fail_on", "\"severe\""),
         ("sbom.policy", "ignore", "[{ id = \"X\", reason = \" \" }]"),
         ("sbom.policy", "ignore", "[{ id = \"X\", reason = \"y\", until = \"2027-02-30\" }]"),
@@ -439,4 +449,20 @@ fn codes_of_pages_are_distinct() {
     codes.dedup();
     assert_eq!(codes.len(), PAGES.len());
     assert!(codes.contains(&"CFG-001") && codes.contains(&"CFG-002") && codes.contains(&"CFG-012"));
+}
+
+/// Who signs is one thing: a key, a program, or an identity.
+#[test]
+fn ways_of_signing_exclude_each_other() {
+    for body in [
+        "keyless = true\nkey = \"env:KEY\"",
+        "key = \"env:KEY\"\nidentity_token = \"env:TOKEN\"",
+        "key = \"env:KEY\"\npublic_key = \"file:key.pub\"",
+        "password = \"env:PASSWORD\"",
+    ] {
+        let text = format!(
+            "[service]\nname = \"a\"\n[repository]\ncanonical = \"r.example/acme/a\"\n[build.layout]\npath = \"out\"\n[signing]\n{body}\n"
+        );
+        error_with(&text, &Overlays::new());
+    }
 }

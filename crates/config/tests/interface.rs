@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use plimsoll_config::{
     Base, Compression, Config, Database, ImageSource, Origin, Overlays, Project, Protocol, SecretSource,
-    Severity, Target, VerificationMode, Worse,
+    Severity, SignWith, Target, VerificationMode, Worse,
 };
 use plimsoll_model::{RepositoryType, Strategy};
 
@@ -38,8 +38,8 @@ fn the_commits_part() {
     assert_eq!((image.ports[0].number, image.ports[0].protocol), (8080, Protocol::Tcp));
     assert_eq!(image.compression, Compression::Gzip);
     assert_eq!(image.copy[0].mode.unwrap().bits(), 0o755);
-    assert_eq!(project.sbom.fail_on, Some(Severity::High));
-    assert_eq!(project.sbom.ignore[0].until.unwrap().to_string(), "2027-01-31");
+    assert_eq!(project.sbom.policy.fail_on, Some(Severity::High));
+    assert_eq!(project.sbom.policy.ignore[0].until.unwrap().to_string(), "2027-01-31");
     assert_eq!(project.contract.unwrap().openapi.to_str(), Some("openapi.json"));
     assert_eq!(
         project.migrations.unwrap().database,
@@ -50,7 +50,10 @@ fn the_commits_part() {
 #[test]
 fn the_operators_part() {
     let config = load().config;
-    assert_eq!(config.signing.as_ref().unwrap().key, SecretSource::Env("COSIGN_PRIVATE_KEY".into()));
+    let SignWith::Key { key, .. } = &config.signing.as_ref().unwrap().with else {
+        panic!("signs by key");
+    };
+    assert_eq!(key, &SecretSource::Env("COSIGN_PRIVATE_KEY".into()));
     assert_eq!(config.verification.mode, VerificationMode::Auto);
     assert_eq!((config.verification.threshold, config.verification.min_samples), (0.9, 10));
     assert_eq!(config.verification.identities[0].subject, "https://github.com/acme/payouts/*");

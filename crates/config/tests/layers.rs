@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use plimsoll_config::{Config, ConfigError, ImageSource, Loaded, Origin, Overlays, Target};
+use plimsoll_config::{Config, ConfigError, Demand, ImageSource, Loaded, Origin, Overlays, Target};
 use plimsoll_model::Diagnose as _;
 
 const BASE: &str = r#"
@@ -131,7 +131,7 @@ fn variables_find_their_keys() {
     assert_eq!(image.env, [("PORT".into(), "3".into()), ("Port".into(), "2".into())].into());
     assert_eq!(image.entrypoint.unwrap().len(), 2);
     assert_eq!(image.copy[1].to, "/y");
-    assert_eq!(config.project.sbom.fail_on, None);
+    assert_eq!(config.project.sbom.policy.fail_on, None);
     assert_eq!((config.verification.threshold, config.verification.min_samples), (0.5, 3));
     assert!(!config.environments["pre-prod"].clean_build);
     let watch = config.environments["pre-prod"].watch.as_ref().unwrap();
@@ -200,4 +200,36 @@ fn what_is_too_large_is_not_read() {
     assert!(matches!(error, ConfigError::TooLarge { .. }));
     fs::write(&file, format!("{BASE}#{}", "#".repeat((1 << 20) - BASE.len() - 1))).unwrap();
     assert!(Config::load(dir.path(), &Overlays::new()).is_ok());
+}
+
+/// `[environments.NAME.policy]` begins with `[policy]`.
+#[test]
+fn an_environment_demands_more_than_the_rest() {
+    let text = r#"
+        [service]
+        name = "payouts"
+        [repository]
+        canonical = "registry.example.com/acme/payouts"
+        [build.layout]
+        path = "out"
+        [policy]
+        sbom = "require"
+        builders = ["https://ci.example.com/builder"]
+        [environments.trial]
+        target = "local"
+        listen = "127.0.0.1:1"
+        [environments.production]
+        target = "local"
+        listen = "127.0.0.1:1"
+        [environments.production.policy]
+        provenance = "require"
+        scan = "require"
+    "#;
+    let config = Config::parse("plimsoll.toml".into(), text.into(), &Overlays::new()).unwrap().config;
+    let (trial, production) =
+        (&config.environments["trial"].policy, &config.environments["production"].policy);
+    assert_eq!((trial.sbom, trial.provenance, trial.scan), (Demand::Require, Demand::Warn, None));
+    assert_eq!((production.sbom, production.provenance), (Demand::Require, Demand::Require));
+    assert_eq!(production.scan, Some(Demand::Require));
+    assert_eq!(production.builders, trial.builders);
 }

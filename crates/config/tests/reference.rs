@@ -29,7 +29,15 @@ const EVERY_TABLE: &str = r#"
     zzzzzzzzzzzz = 1
     [verification]
     zzzzzzzzzzzz = 1
+    [[verification.keys]]
+    zzzzzzzzzzzz = 1
     [[verification.identities]]
+    zzzzzzzzzzzz = 1
+    [secrets]
+    zzzzzzzzzzzz = 1
+    [[secrets.allow]]
+    zzzzzzzzzzzz = 1
+    [policy]
     zzzzzzzzzzzz = 1
     [sbom]
     zzzzzzzzzzzz = 1
@@ -50,6 +58,8 @@ const EVERY_TABLE: &str = r#"
     [environments.local.watch]
     zzzzzzzzzzzz = 1
     [[environments.local.watch.metrics]]
+    zzzzzzzzzzzz = 1
+    [environments.local.policy]
     zzzzzzzzzzzz = 1
     [environments.engine]
     target = "engine"

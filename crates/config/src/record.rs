@@ -1,0 +1,124 @@
+//! What a release is compared with, run against and recorded in:
+//! `[contract]`, `[migrations]`, `[ledger]`.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use plimsoll_model::Secret;
+
+use crate::secret::{SecretContext, SecretError, SecretSource};
+use crate::table::Table;
+use crate::values;
+
+/// `[contract]` (API-1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contract {
+    /// The OpenAPI document, relative to the checkout. Default: `openapi.json`.
+    pub openapi: PathBuf,
+}
+
+/// `[migrations]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migrations {
+    /// Relative to the checkout. Default: `migrations`.
+    pub dir: PathBuf,
+    /// What they are applied to. Default: none; they are only linted.
+    pub database: Option<Database>,
+}
+
+/// `[ledger]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ledger {
+    /// Default: `sqlite://.plimsoll/ledger.db`.
+    pub url: Database,
+}
+
+/// Where a database is, as configured: `sqlite://PATH`, `postgres://…`
+/// without a password, or a source that gives either.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Database {
+    /// `sqlite://PATH`, relative to `plimsoll.toml`.
+    Sqlite(PathBuf),
+    /// `postgres://…`, with no password in it.
+    Postgres(String),
+    /// `env:NAME`, `file:PATH`, `command:CMD`.
+    Source(SecretSource),
+}
+
+/// Where a database is, in full.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// The database file.
+    Sqlite(PathBuf),
+    /// The connection string, which may hold a password.
+    Postgres(Secret),
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
+            Self::Postgres(url) => f.write_str(url),
+            Self::Source(source) => source.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Database {
+    /// The full URL; reads the secret where it is one.
+    ///
+    /// # Errors
+    /// The source cannot be read, or what it gave is neither `sqlite://PATH`
+    /// nor `postgres://…` (the text itself is never in the error).
+    pub fn resolve(&self, context: &SecretContext<'_>) -> Result<DatabaseUrl, SecretError> {
+        let sqlite = |path: &Path| DatabaseUrl::Sqlite(context.root.join(path));
+        match self {
+            Self::Sqlite(path) => Ok(sqlite(path)),
+            Self::Postgres(url) => Ok(DatabaseUrl::Postgres(Secret::new(url))),
+            Self::Source(source) => {
+                let secret = source.resolve(context)?;
+                match secret.reveal() {
+                    url if is_postgres(url) => Ok(DatabaseUrl::Postgres(secret)),
+                    url => match url.strip_prefix("sqlite://") {
+                        Some(path) if !path.is_empty() => Ok(sqlite(Path::new(path))),
+                        _ => Err(SecretError::NotADatabase { origin: source.clone() }),
+                    },
+                }
+            }
+        }
+    }
+}
+
+/// Whether this is a PostgreSQL connection URL (libpq, "Connection URIs").
+pub(crate) fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres://") || url.starts_with("postgresql://")
+}
+
+pub(crate) fn contract(mut table: Table<'_>) -> Option<Contract> {
+    let openapi = table.or("openapi", "openapi.json", values::relative_path);
+    table.finish();
+    Some(Contract { openapi: openapi? })
+}
+
+pub(crate) fn migrations(mut table: Table<'_>) -> Option<Migrations> {
+    let dir = table.or("dir", "migrations", values::relative_path);
+    let database = table.opt_shown("database", values::database, |_, url| url.to_string());
+    table.finish();
+    Some(Migrations { dir: dir?, database })
+}
+
+pub(crate) fn ledger(mut table: Table<'_>) -> Option<Ledger> {
+    let url = if table.has("url") {
+        table.opt_shown("url", values::database, |_, url| url.to_string())
+    } else {
+        table.or("url", "sqlite://.plimsoll/ledger.db", values::database)
+    };
+    table.finish();
+    Some(Ledger { url: url? })
+}
