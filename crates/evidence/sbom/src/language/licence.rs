@@ -125,12 +125,14 @@ const ALIASES: &[(&str, &str)] = &[
 ];
 
 /// The identifiers of the list by their lower-case spelling.
-static IDENTIFIERS: LazyLock<HashMap<String, &'static str>> =
-    LazyLock::new(|| LICENSES.iter().map(|licence| (licence.name.to_ascii_lowercase(), licence.name)).collect());
+static IDENTIFIERS: LazyLock<HashMap<String, &'static str>> = LazyLock::new(|| {
+    LICENSES.iter().map(|licence| (licence.name.to_ascii_lowercase(), licence.name)).collect()
+});
 
 /// The exceptions of the list by their lower-case spelling.
-static EXCEPTION_NAMES: LazyLock<HashMap<String, &'static str>> =
-    LazyLock::new(|| EXCEPTIONS.iter().map(|exception| (exception.name.to_ascii_lowercase(), exception.name)).collect());
+static EXCEPTION_NAMES: LazyLock<HashMap<String, &'static str>> = LazyLock::new(|| {
+    EXCEPTIONS.iter().map(|exception| (exception.name.to_ascii_lowercase(), exception.name)).collect()
+});
 
 /// A declared licence as an SPDX expression if it surely is one, else its
 /// first line; nothing where nothing is declared.
@@ -170,7 +172,9 @@ pub(crate) fn several<'a>(texts: impl IntoIterator<Item = &'a str>, any: bool) -
     if all.iter().any(|text| canonical(text).is_none()) {
         return Some(all.join(", "));
     }
-    let compound = |text: String| if text.contains(" OR ") || text.contains(" AND ") { format!("({text})") } else { text };
+    let compound = |text: String| {
+        if text.contains(" OR ") || text.contains(" AND ") { format!("({text})") } else { text }
+    };
     let all: Vec<String> = all.into_iter().map(compound).collect();
     Some(all.join(if any { " OR " } else { " AND " }))
 }
@@ -185,7 +189,10 @@ fn canonical(text: &str) -> Option<String> {
         let after_with = words.last().is_some_and(|last| last == "WITH");
         if matches!(&*operator, "AND" | "OR" | "WITH") {
             words.push(operator);
-        } else if matches!(word, "(" | ")") || word.starts_with("LicenseRef-") || word.starts_with("DocumentRef-") {
+        } else if matches!(word, "(" | ")")
+            || word.starts_with("LicenseRef-")
+            || word.starts_with("DocumentRef-")
+        {
             words.push(word.into());
         } else if after_with {
             words.push((*EXCEPTION_NAMES.get(&word.to_ascii_lowercase())?).into());
@@ -263,7 +270,16 @@ mod tests {
 
     #[test]
     fn doubtful_names_stay_as_they_are() {
-        for text in ["BSD", "GPL", "LGPL", "GNU GPL v2", "Proprietary", "SEE LICENSE IN LICENSE.txt", "MIT OR", "MIT Apache-2.0"] {
+        for text in [
+            "BSD",
+            "GPL",
+            "LGPL",
+            "GNU GPL v2",
+            "Proprietary",
+            "SEE LICENSE IN LICENSE.txt",
+            "MIT OR",
+            "MIT Apache-2.0",
+        ] {
             assert_eq!(expression(text), None, "{text}");
             assert_eq!(declared(text).as_deref(), Some(text));
         }
@@ -274,7 +290,10 @@ mod tests {
 
     #[test]
     fn several_are_joined() {
-        assert_eq!(several(["MIT", "GPL-2.0 or ISC"], false).as_deref(), Some("MIT AND (GPL-2.0-only OR ISC)"));
+        assert_eq!(
+            several(["MIT", "GPL-2.0 or ISC"], false).as_deref(),
+            Some("MIT AND (GPL-2.0-only OR ISC)")
+        );
         assert_eq!(several(["MIT", "Apache 2.0"], true).as_deref(), Some("MIT OR Apache-2.0"));
         assert_eq!(several(["MIT", "BSD"], true).as_deref(), Some("MIT, BSD"));
         assert_eq!(several(["MIT", "MIT License"], true).as_deref(), Some("MIT"));
@@ -283,10 +302,15 @@ mod tests {
 
     #[test]
     fn hostile_texts_are_cheap() {
-        for text in ["(".repeat(1 << 20), "MIT OR ".repeat(1 << 18), "é".repeat(1 << 20), "\u{0}(/)+".repeat(100)] {
+        for text in
+            ["(".repeat(1 << 20), "MIT OR ".repeat(1 << 18), "é".repeat(1 << 20), "\u{0}(/)+".repeat(100)]
+        {
             assert!(declared(&text).unwrap().len() <= LONGEST);
         }
         assert_eq!(expression(&"(".repeat(400)), None);
-        assert_eq!(expression(&format!("{}MIT{}", "(".repeat(200), ")".repeat(200))).map(|e| e.len()), Some(403));
+        assert_eq!(
+            expression(&format!("{}MIT{}", "(".repeat(200), ")".repeat(200))).map(|e| e.len()),
+            Some(403)
+        );
     }
 }

@@ -1,10 +1,20 @@
 //! Catalogers of programming languages: what was compiled in, installed
 //! beside, or declared in a lock file.
 
-use crate::catalog::Registered;
+mod elf;
+mod go;
+mod licence;
+mod lock;
+mod python;
+mod reading;
+mod rust;
+#[cfg(test)]
+mod testing;
+
+use crate::catalog::{Registered, register};
 
 /// All of them; the order does not matter. Each is wrapped by
 /// [`crate::catalog::register`].
 pub(crate) fn catalogers() -> Vec<Box<dyn Registered>> {
-    Vec::new()
+    vec![register(rust::Rust), register(go::Go), register(python::Installed), register(python::LOCKS)]
 }

@@ -1,6 +1,6 @@
 //! What a parser hands back: components, and what of its file it did not read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
 
 use crate::{Component, Scope};
 
@@ -10,18 +10,14 @@ pub(crate) const MOST_COMPONENTS: usize = 50_000;
 
 /// The longest name or version that is taken from a file, in bytes. Longer
 /// ones are no names of packages.
-pub(crate) const LONGEST_NAME: usize = 512;
-
-/// Why a whole file could not be read, in words that follow its path.
-pub(crate) type Unreadable = String;
+const LONGEST_NAME: usize = 512;
 
 /// What one file names.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Reading {
     /// The packages, without locations.
     pub(crate) components: Vec<Component>,
-    /// What of the file was not read, and why. None of these ends in a full
-    /// stop; the path of the file is put before it.
+    /// What of the file was not read, and why; no full stops.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -54,12 +50,14 @@ impl Reading {
 }
 
 /// Why no package can be called that.
-fn impossible(component: &Component) -> Option<String> {
+pub(crate) fn impossible(component: &Component) -> Option<String> {
     let namespace = component.namespace.as_deref().unwrap_or_default();
     if component.name.is_empty() {
         return Some("it has no name".into());
     }
-    for (what, text) in [("name", &*component.name), ("namespace", namespace), ("version", &component.version)] {
+    for (what, text) in
+        [("name", &*component.name), ("namespace", namespace), ("version", &*component.version)]
+    {
         if text.len() > LONGEST_NAME {
             return Some(format!("its {what} has {} bytes", text.len()));
         }
@@ -70,26 +68,13 @@ fn impossible(component: &Component) -> Option<String> {
     None
 }
 
-/// A component of which no more than its coordinates is known.
-pub(crate) fn package(
-    kind: &'static str,
-    namespace: Option<&str>,
-    name: &str,
-    version: &str,
-    scope: Scope,
+/// A package that a lock file names.
+pub(crate) fn declared(
+    kind: impl Into<Cow<'static, str>>,
+    name: impl Into<String>,
+    version: impl Into<String>,
 ) -> Component {
-    Component {
-        kind,
-        namespace: namespace.filter(|text| !text.is_empty()).map(Into::into),
-        name: name.into(),
-        version: version.into(),
-        qualifiers: BTreeMap::new(),
-        licence: None,
-        hashes: BTreeSet::new(),
-        locations: BTreeSet::new(),
-        depends_on: BTreeSet::new(),
-        scope,
-    }
+    Component { scope: Scope::Declared, ..Component::new(kind, name, version) }
 }
 
 /// The part of a text that a message can quote.
@@ -109,8 +94,10 @@ mod tests {
     #[test]
     fn what_is_no_package_is_left_out_and_said() {
         let mut reading = Reading::default();
-        for (name, version) in [("", "1"), ("a\nb", "1"), ("a", "1\u{0}"), (&*"a".repeat(513), "1"), ("a", "1")] {
-            reading.push(package("npm", None, name, version, Scope::Declared));
+        for (name, version) in
+            [("", "1"), ("a\nb", "1"), ("a", "1\u{0}"), (&*"a".repeat(513), "1"), ("a", "1")]
+        {
+            reading.push(declared("npm", name, version));
         }
         assert_eq!(reading.components.len(), 1);
         assert_eq!(reading.warnings.len(), 4);
@@ -121,7 +108,7 @@ mod tests {
     fn components_and_warnings_are_bounded() {
         let mut reading = Reading::default();
         for _ in 0..MOST_COMPONENTS + 1000 {
-            reading.push(package("npm", None, "a", "1", Scope::Declared));
+            reading.push(declared("npm", "a", "1"));
         }
         assert_eq!((reading.components.len(), reading.warnings.len()), (MOST_COMPONENTS, 1));
         for _ in 0..1000 {
