@@ -3,14 +3,25 @@
 //! A cataloger reads files of the image and reports [`Component`]s; a document
 //! format writes them down. The same image gives the same bytes.
 
+mod bom;
 mod catalog;
 mod component;
+mod error;
+mod generate;
 mod language;
 mod limits;
+mod merge;
+mod os;
 mod purl;
+mod source;
 mod view;
 
+pub use bom::{Bom, Subject};
 pub use catalog::Warning;
 pub use component::{Component, Hash, Scope};
+pub use error::{Error, PAGES};
+pub use generate::{Options, generate};
 pub use limits::Limits;
+pub use os::Distribution;
 pub use purl::Purl;
+pub use source::Source;

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::Limits;
 
@@ -56,18 +56,28 @@ impl From<serde_json::Error> for Unread {
 pub(crate) struct Budget {
     pub(crate) limits: Limits,
     documents: AtomicU64,
+    exhausted: AtomicBool,
 }
 
 impl Budget {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, documents: AtomicU64::new(limits.documents_bytes) }
+        Self { limits, documents: AtomicU64::new(limits.documents_bytes), exhausted: AtomicBool::new(false) }
+    }
+
+    /// Whether something was not read because all documents together are too
+    /// large.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.exhausted.load(Ordering::Relaxed)
     }
 
     fn take(&self, bytes: u64) -> Result<(), Unread> {
         self.documents
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes))
             .map(drop)
-            .map_err(|_| Unread::new("all documents together are larger than what is read"))
+            .map_err(|_| {
+                self.exhausted.store(true, Ordering::Relaxed);
+                Unread::new("all documents together are larger than what is read")
+            })
     }
 }
 

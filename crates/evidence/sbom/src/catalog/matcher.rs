@@ -97,6 +97,11 @@ impl Matcher {
         wanted
     }
 
+    /// Everybody who wants ELF files.
+    pub(crate) fn elf(&self) -> Wanted {
+        self.elf
+    }
+
     /// Who wants it if it is an ELF file: nobody unless it is executable or a
     /// shared object by its name.
     pub(crate) fn by_magic(&self, path: &str, mode: u32, size: u64) -> Wanted {

@@ -52,7 +52,7 @@ mod registered;
 mod report;
 
 pub(crate) use content::{Budget, Content, Unread};
-pub(crate) use matcher::Matcher;
+pub(crate) use matcher::{ELF, Matcher, Wanted};
 pub(crate) use registered::{Fact, Registered, register};
 pub(crate) use report::Report;
 pub use report::Warning;

@@ -1,10 +1,11 @@
 //! What a cataloger hands back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
 use crate::component::Component;
+use crate::os::Distribution;
 
 /// Something that was not read, or not understood. The SBOM that has one is
 /// incomplete and says so.
@@ -25,7 +26,9 @@ pub(crate) struct Report {
     pub(crate) components: Vec<Component>,
     pub(crate) warnings: BTreeSet<Warning>,
     /// Path without leading `/`, and the index of the component that owns it.
-    pub(crate) owned: Vec<(String, usize)>,
+    owned: Vec<(String, usize)>,
+    /// What `os-release` says; only one cataloger knows.
+    pub(crate) distribution: Option<Distribution>,
 }
 
 impl Report {
@@ -60,5 +63,15 @@ impl Report {
         if component < self.components.len() {
             self.owned.push((path.into(), component));
         }
+    }
+
+    /// Real path and base package URL of the owner of each owned path.
+    /// Packages name files through symbolic links (`lib` for `usr/lib`).
+    pub(crate) fn owners(&mut self, real_path: impl Fn(&str) -> Option<String>) -> HashMap<String, String> {
+        let purls: Vec<String> = self.components.iter().map(Component::base_purl).collect();
+        let owned = std::mem::take(&mut self.owned);
+        let real =
+            owned.into_iter().filter_map(|(path, index)| Some((real_path(&path)?, purls[index].clone())));
+        real.collect()
     }
 }

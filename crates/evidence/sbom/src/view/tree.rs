@@ -17,6 +17,10 @@ const ROOT: Id = 0;
 /// Symbolic links that are followed on the way to one path, as Linux does.
 const LINKS: u32 = 40;
 
+/// Parts of a path, and, with those of the links on the way, of a walk.
+const DEPTH: usize = 255;
+const STEPS: usize = 1024;
+
 /// What a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -36,6 +40,9 @@ struct Node {
     name_length: u16,
     /// The layer that wrote it last.
     layer: u16,
+    /// Of a directory: the last layer in which everything below it was known
+    /// to be of that layer. Keeps hiding linear, whatever is hidden how often.
+    clean: u16,
     first_child: Id,
     next: Id,
     previous: Id,
@@ -72,6 +79,7 @@ impl Tree {
             name: 0,
             name_length: 0,
             layer: 0,
+            clean: 0,
             first_child: NONE,
             next: NONE,
             previous: NONE,
@@ -159,6 +167,7 @@ impl Tree {
             name: at,
             name_length,
             layer: self.layer,
+            clean: self.layer,
             first_child: NONE,
             next,
             previous: NONE,
@@ -211,10 +220,14 @@ impl Tree {
 
     fn walk(&self, path: &str, follow_last: bool) -> Option<Id> {
         let mut at = ROOT;
-        let mut links = 0;
+        let (mut links, mut steps) = (0, 0);
         // What is still to be walked, the next part last.
-        let mut ahead: Vec<&str> = path.rsplit('/').collect();
+        let mut ahead: Vec<&str> = path.rsplit('/').take(STEPS).collect();
         while let Some(part) = ahead.pop() {
+            steps += 1;
+            if steps > STEPS {
+                return None;
+            }
             match part {
                 "" | "." => continue,
                 ".." => {
@@ -234,7 +247,7 @@ impl Tree {
                     if target.starts_with('/') {
                         at = ROOT;
                     }
-                    ahead.extend(target.rsplit('/'));
+                    ahead.extend(target.rsplit('/').take(STEPS));
                 }
                 Kind::Directory => at = child,
                 _ if ahead.iter().all(|part| part.is_empty()) => return Some(child),
@@ -257,9 +270,13 @@ impl Tree {
             return if self.kind(id) == Kind::Directory { Ok(id) } else { Err(Misplaced::Unreachable) };
         }
         let mut at = ROOT;
-        let mut links = 0;
-        let mut ahead: Vec<String> = path.rsplit('/').map(str::to_owned).collect();
+        let (mut links, mut steps) = (0, 0);
+        let mut ahead: Vec<String> = path.rsplit('/').take(STEPS).map(str::to_owned).collect();
         while let Some(part) = ahead.pop() {
+            steps += 1;
+            if steps > STEPS {
+                return Err(Misplaced::Unreachable);
+            }
             match part.as_str() {
                 "" | "." => continue,
                 ".." => {
@@ -281,7 +298,7 @@ impl Tree {
                     }
                     let target = self.target(child);
                     let absolute = target.starts_with('/');
-                    let parts: Vec<String> = target.rsplit('/').map(str::to_owned).collect();
+                    let parts: Vec<String> = target.rsplit('/').take(STEPS).map(str::to_owned).collect();
                     if absolute {
                         at = ROOT;
                     }
@@ -296,6 +313,9 @@ impl Tree {
     /// Puts an entry at `path`, in place of what is there; a directory leaves
     /// a directory as it is.
     pub(crate) fn put(&mut self, path: &str, kind: Kind) -> Result<Id, Misplaced> {
+        if path.split('/').count() > DEPTH {
+            return Err(Misplaced::Unreachable);
+        }
         let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
         let parent = self.directory(parent)?;
         if let Some(there) = self.child(parent, name) {
@@ -308,7 +328,7 @@ impl Tree {
                 // The row is used again: however often an entry is replaced,
                 // the table does not grow.
                 let node = &mut self.nodes[there as usize];
-                (node.kind, node.layer) = (kind, self.layer);
+                (node.kind, node.layer, node.clean) = (kind, self.layer, self.layer);
                 return Ok(there);
             }
             self.remove(there);
@@ -336,35 +356,35 @@ impl Tree {
     /// Hides all that lower layers have below the directory at `path`.
     pub(crate) fn hide_content(&mut self, path: &str) {
         let Some(id) = self.find(path) else { return };
-        for child in self.child_ids(id).collect::<Vec<_>>() {
-            self.hide_node(child);
+        let node = &mut self.nodes[id as usize];
+        if node.kind == Kind::Directory && node.clean != self.layer {
+            node.clean = self.layer;
+            for child in self.child_ids(id).collect::<Vec<_>>() {
+                self.hide_node(child);
+            }
         }
     }
 
-    /// Removes what this layer did not write; of a directory that it did
-    /// write, the content.
+    /// Removes a node that this layer did not write; of a directory in which
+    /// this layer wrote something, all the rest.
     fn hide_node(&mut self, id: Id) {
+        // Parents before their children.
+        let mut found = Vec::new();
         let mut ahead = vec![id];
         while let Some(id) = ahead.pop() {
-            let node = &self.nodes[id as usize];
-            if node.layer != self.layer && !self.holds_new(id) {
-                self.remove(id);
-            } else if node.kind == Kind::Directory {
+            found.push(id);
+            let node = &mut self.nodes[id as usize];
+            if node.kind == Kind::Directory && node.clean != self.layer {
+                node.clean = self.layer;
                 ahead.extend(self.child_ids(id));
             }
         }
-    }
-
-    /// Whether this layer wrote something below a directory.
-    fn holds_new(&self, id: Id) -> bool {
-        let mut ahead = vec![id];
-        while let Some(id) = ahead.pop() {
-            if self.nodes[id as usize].layer == self.layer {
-                return true;
+        for id in found.into_iter().rev() {
+            let node = &self.nodes[id as usize];
+            if node.layer != self.layer && node.first_child == NONE {
+                self.remove(id);
             }
-            ahead.extend(self.child_ids(id));
         }
-        false
     }
 
     fn child_ids(&self, id: Id) -> impl Iterator<Item = Id> {

@@ -1,0 +1,16 @@
+//! Packages of the operating system: what a distribution installed.
+
+mod apk;
+mod dpkg;
+mod licence;
+mod release;
+
+pub use release::Distribution;
+
+use crate::catalog::{Registered, register};
+
+/// All of them. What a distribution is comes first, since the package URLs of
+/// its packages say so.
+pub(crate) fn catalogers() -> Vec<Box<dyn Registered>> {
+    vec![register(release::OsRelease), register(dpkg::Dpkg), register(apk::Apk)]
+}
