@@ -108,6 +108,9 @@ pub(crate) enum Command {
     Stats,
     /// What a check or error code means, why it matters, how to satisfy it
     Explain(Explain),
+    /// What a deployment demands: decide, test, decide again, answer for an exception
+    #[command(subcommand)]
+    Policy(Policy),
     /// The tamper-evident record of everything
     #[command(subcommand)]
     Ledger(Ledger),
@@ -196,6 +199,17 @@ pub(crate) struct Verify {
     pub(crate) events: Events,
 }
 
+/// What somebody answers for.
+#[derive(Debug, Args)]
+pub(crate) struct Approvals {
+    /// Let a check that refuses pass, and answer for it: recorded with your name (repeatable)
+    #[arg(long = "approve", value_name = "CODE=REASON")]
+    pub(crate) approve: Vec<String>,
+    /// How long that counts, e.g. 4h; as `[policy] override_for` says without it
+    #[arg(long, value_name = "DURATION", requires = "approve")]
+    pub(crate) approve_for: Option<String>,
+}
+
 /// `plimsoll deploy`
 #[derive(Debug, Args)]
 pub(crate) struct Deploy {
@@ -215,6 +229,8 @@ pub(crate) struct Deploy {
     #[arg(long, value_name = "DURATION")]
     pub(crate) wait: Option<String>,
     #[command(flatten)]
+    pub(crate) approvals: Approvals,
+    #[command(flatten)]
     pub(crate) events: Events,
 }
 
@@ -233,6 +249,8 @@ pub(crate) struct Rollback {
     /// Wait this long for another deployment of the environment to end, e.g. 10m
     #[arg(long, value_name = "DURATION")]
     pub(crate) wait: Option<String>,
+    #[command(flatten)]
+    pub(crate) approvals: Approvals,
     #[command(flatten)]
     pub(crate) events: Events,
 }
@@ -270,6 +288,62 @@ pub(crate) struct Explain {
     /// The code, e.g. TAG-001; without one, all codes are listed
     #[arg(value_name = "CODE")]
     pub(crate) code: Option<String>,
+}
+
+/// `plimsoll policy`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Decide about a commit, and do nothing else
+    Check {
+        /// Full commit SHA
+        #[arg(value_name = "SHA")]
+        sha: String,
+        /// The environment
+        #[arg(long, value_name = "ENV")]
+        env: String,
+        /// As a rollback instead of a deployment
+        #[arg(long)]
+        rollback: bool,
+        /// Write the facts here, for `policy test`
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        facts: Option<PathBuf>,
+        /// The build's JSON, where this machine's ledger has no record
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        metadata: Option<PathBuf>,
+    },
+    /// Decide the cases in files under the configured policy, and compare with what they expect
+    Test {
+        /// TOML files with cases; without one, `policy-tests/*.toml` beside plimsoll.toml
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        files: Vec<PathBuf>,
+    },
+    /// Decide past decisions again, over the facts that the ledger kept
+    Replay {
+        /// The ledger entry of one decision; without it, the newest ones
+        #[arg(value_name = "ENTRY")]
+        entry: Option<u64>,
+        /// Only this environment's
+        #[arg(long, value_name = "ENV")]
+        env: Option<String>,
+        /// How many
+        #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
+        limit: u64,
+        /// Under the policy that is configured now
+        #[arg(long)]
+        current_policy: bool,
+    },
+    /// Make mandatory verification soft again for a time; recorded with your name
+    Soften {
+        /// The environment
+        #[arg(long, value_name = "ENV")]
+        env: String,
+        /// Why
+        #[arg(long, value_name = "REASON")]
+        reason: String,
+        /// For how long, e.g. 24h; at most 7 days
+        #[arg(long = "for", value_name = "DURATION", default_value = "24h")]
+        long: String,
+    },
 }
 
 /// `plimsoll ledger`

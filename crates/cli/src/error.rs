@@ -46,6 +46,16 @@ pub(crate) enum CliError {
         #[source]
         source: serde_json::Error,
     },
+    /// The same, for other formats than JSON.
+    #[error("{path} is not {expected}")]
+    Malformed {
+        /// Which.
+        path: PathBuf,
+        /// What it should hold.
+        expected: &'static str,
+        /// Why not.
+        why: String,
+    },
     /// An argument that does not parse.
     #[error("`{text}` is not {expected}")]
     Argument {
@@ -84,6 +94,7 @@ impl Diagnose for CliError {
             Self::UnknownCode { .. }
             | Self::File { .. }
             | Self::Content { .. }
+            | Self::Malformed { .. }
             | Self::Argument { .. }
             | Self::Exists { .. } => Class::Usage,
             Self::Listen { .. } | Self::Demo { .. } => Class::Failed,
@@ -95,11 +106,18 @@ impl Diagnose for CliError {
             Self::NotPinned { .. } => "TAG-004",
             Self::UnknownCode { .. } => "CLI-001",
             Self::File { .. } => "CLI-002",
-            Self::Content { .. } => "CLI-003",
+            Self::Content { .. } | Self::Malformed { .. } => "CLI-003",
             Self::Argument { .. } => "CLI-004",
             Self::Exists { .. } => "CLI-005",
             Self::Listen { .. } => "CLI-006",
             Self::Demo { .. } => "CLI-007",
+        }
+    }
+
+    fn found(&self) -> Option<String> {
+        match self {
+            Self::Malformed { why, .. } => Some(why.clone()),
+            _ => None,
         }
     }
 
@@ -110,9 +128,7 @@ impl Diagnose for CliError {
             }
             Self::UnknownCode { .. } => "`plimsoll explain` lists all codes".into(),
             Self::File { .. } => "nothing was touched; check the path and its permissions".into(),
-            Self::Content { .. } => {
-                "nothing was touched; `--metadata` takes what `plimsoll build --output json` printed".into()
-            }
+            Self::Content { .. } | Self::Malformed { .. } => "nothing was touched; correct the file".into(),
             Self::Argument { expected, .. } => format!("nothing was touched; write {expected}"),
             Self::Exists { .. } => "nothing was touched; `--force` replaces it".into(),
             Self::Listen { address, .. } => {
@@ -158,7 +174,8 @@ pub(crate) const PAGES: &[Page] = &[
         name: "file-content",
         what: "A file named on the command line does not hold the document it should.",
         why: "A record that cannot be read proves nothing.",
-        how: "`--metadata` takes the JSON document that `plimsoll build --output json` printed, unchanged.",
+        how: "`--metadata` takes the JSON document that `plimsoll build --output json` printed, unchanged; `policy test` \
+              takes TOML files of cases, and the facts that `plimsoll policy check --facts FILE` wrote.",
     },
     Page {
         code: "CLI-004",

@@ -184,6 +184,11 @@ pub(crate) fn outcome_word(outcome: Outcome) -> String {
     }
 }
 
+/// The word for a case that passed or failed.
+pub(crate) fn pass_word(passed: bool) -> String {
+    outcome_word(if passed { Outcome::Pass } else { Outcome::Fail })
+}
+
 /// A duration for people: `0.24 s`, `12.3 s`, `4 min 05 s`.
 pub(crate) fn duration(seconds: f64) -> String {
     if seconds < 10.0 {

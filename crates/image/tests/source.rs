@@ -423,3 +423,17 @@ fn bld_1_two_checkouts_at_once() {
         }
     });
 }
+
+#[test]
+fn files_are_listed_as_committed() {
+    let repo = Repo::new();
+    repo.write("Cargo.lock", "1");
+    repo.write("web/package-lock.json", "1");
+    symlink("Cargo.lock", repo.path().join("link")).unwrap();
+    let commit = repo.commit("one");
+    repo.write("later", "1");
+    let source = repo.source();
+    assert_eq!(source.files(&commit).unwrap(), ["Cargo.lock", "web/package-lock.json"]);
+    let unknown = "f".repeat(40).parse().unwrap();
+    assert!(matches!(source.files(&unknown), Err(Error::UnknownCommit { .. })));
+}

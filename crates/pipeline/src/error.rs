@@ -115,6 +115,27 @@ pub enum PipelineError {
         /// The commit.
         sha: String,
     },
+    /// There is no escalation to take back.
+    #[error("verification is not mandatory in environment `{environment}` by escalation")]
+    NotEscalated {
+        /// The environment.
+        environment: String,
+    },
+    /// The entry is no decision.
+    #[error("ledger entry {entry} is no decision of the guard")]
+    NotADecision {
+        /// The entry.
+        entry: u64,
+    },
+    /// Facts that the ledger kept cannot be read.
+    #[error("the facts of the decision in ledger entry {entry} cannot be read")]
+    FactsUnreadable {
+        /// The entry.
+        entry: u64,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
     /// The target cannot be asked.
     #[error(transparent)]
     Target(#[from] plimsoll_rollout_core::TargetError),
@@ -125,13 +146,16 @@ impl Diagnose for PipelineError {
         match self {
             Self::LedgerKind
             | Self::TargetKind { .. }
+            | Self::NotEscalated { .. }
+            | Self::NotADecision { .. }
             | Self::NothingKnown { .. }
             | Self::NotInStore { .. } => Class::Usage,
             Self::NoConfiguration { .. } | Self::UnpinnedBase { .. } => Class::Usage,
             Self::StateFolder { .. } | Self::Lost { .. } => Class::Failed,
-            Self::StoreMismatch { .. } | Self::NotApproved { .. } | Self::Unreadable { .. } => {
-                Class::Integrity
-            }
+            Self::StoreMismatch { .. }
+            | Self::NotApproved { .. }
+            | Self::Unreadable { .. }
+            | Self::FactsUnreadable { .. } => Class::Integrity,
             Self::Locked { .. } => Class::Refused,
             Self::Interrupted { .. } => Class::Interrupted,
             Self::Target(_) | Self::LockUnknown { .. } => Class::Outside,
@@ -153,6 +177,9 @@ impl Diagnose for PipelineError {
             Self::Interrupted { .. } => "DEP-111",
             Self::NothingKnown { .. } => "PIP-010",
             Self::UnpinnedBase { .. } => "PIP-011",
+            Self::NotEscalated { .. } => "POL-002",
+            Self::NotADecision { .. } => "POL-003",
+            Self::FactsUnreadable { .. } => "POL-004",
             Self::Target(_) | Self::LockUnknown { .. } => "DEP-112",
         }
     }
@@ -200,6 +227,13 @@ impl Diagnose for PipelineError {
             Self::LockUnknown { .. } => "nothing was touched; check the ledger with `plimsoll ledger verify`".into(),
             Self::Lost { .. } => "run the command again: it goes on from what is recorded".into(),
             Self::Interrupted { .. } => "nothing was changed; run the command again when ready".into(),
+            Self::NotEscalated { environment } => format!(
+                "nothing was recorded; `plimsoll status --env {environment}` shows what is in force; a mode set by hand is `[verification] mode`"
+            ),
+            Self::NotADecision { .. } => "`plimsoll policy replay` without an entry lists the decisions".into(),
+            Self::FactsUnreadable { .. } => {
+                "a newer version may have written it: use that; otherwise run `plimsoll ledger verify`".into()
+            }
             Self::NothingKnown { .. } => "`plimsoll history` lists what is known".into(),
             Self::Target(_) => "nothing was changed by asking; check the target with `plimsoll doctor`".into(),
         })
@@ -208,6 +242,29 @@ impl Diagnose for PipelineError {
 
 /// A page for every code above that has none elsewhere.
 pub const PAGES: &[Page] = &[
+    Page {
+        code: "POL-002",
+        name: "not-escalated",
+        what: "`policy soften` takes back the escalation of signature verification, and there is none in this \
+               environment.",
+        why: "What is soft needs no softening, and a mode that was set by hand is changed where it was set.",
+        how: "`plimsoll status --env ENV` shows mode and coverage. To set the mode by hand: `[verification] mode = \
+              \"soft\"`.",
+    },
+    Page {
+        code: "POL-003",
+        name: "not-a-decision",
+        what: "`policy replay` decides a recorded decision again, and this ledger entry is something else.",
+        why: "Only decisions have facts to decide on.",
+        how: "`plimsoll policy replay` without an entry goes through the newest decisions and shows their entries.",
+    },
+    Page {
+        code: "POL-004",
+        name: "facts-unreadable",
+        what: "The facts that the ledger keeps of a decision are not in a form that this version reads.",
+        why: "A decision that cannot be decided again cannot be checked.",
+        how: "Use the version that wrote it, or a newer one. `plimsoll ledger verify` tells whether the entry was changed.",
+    },
     Page {
         code: "PIP-001",
         name: "ledger-kind",

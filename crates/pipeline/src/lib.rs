@@ -9,6 +9,7 @@ mod build;
 mod context;
 mod error;
 mod gather;
+pub mod policy;
 mod ports;
 mod presence;
 pub mod report;
@@ -62,6 +63,9 @@ async fn into_environment(context: &Context, request: RolloutRequest) -> Result<
     let RolloutRequest { asked, dry_run, wait } = request;
     let environment = context.environment(&asked.environment)?.clone();
     let target = target::Running::open(context, &environment)?;
+    if !dry_run {
+        policy::approve(context, &asked).await?;
+    }
     let deadline = started + wait;
     loop {
         let (mut report, facts, approved) = guard(context, &asked, &target, dry_run).await?;
@@ -112,7 +116,10 @@ async fn guard(
     dry_run: bool,
 ) -> Result<(RolloutReport, Facts, Option<Approved>), Failure> {
     let step = Step::start(context, "guard", format!("{} for {}", asked.sha.short(), asked.environment));
-    let facts = gather::facts(context, asked, target).await?;
+    let mut facts = gather::facts(context, asked, target).await?;
+    if !dry_run {
+        policy::escalate(context, &mut facts).await?;
+    }
     let verdict = decide(&facts);
     step.finish(if verdict.decision.allowed { "allowed" } else { "refused" });
     let mut report = RolloutReport::of(asked, &facts, &verdict);

@@ -11,6 +11,7 @@ mod history;
 mod init;
 mod ledger;
 mod metrics;
+mod policy;
 mod registry;
 mod rollout;
 mod show;
@@ -63,6 +64,7 @@ pub(crate) fn run(cli: Cli) -> u8 {
         Command::Show(arguments) => show::run(&session, &arguments),
         Command::Stats => stats::run(&session),
         Command::Explain(arguments) => explain::run(&arguments, &session.printer).map_err(Into::into),
+        Command::Policy(arguments) => policy::run(&session, arguments),
         Command::Ledger(arguments) => ledger::run(&session, &arguments),
         Command::Metrics(arguments) => metrics::run(&session, &arguments),
         Command::Config(arguments) => config::run(&session, &arguments),

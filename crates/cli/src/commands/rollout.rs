@@ -18,6 +18,8 @@ pub(crate) fn deploy(session: &Session, arguments: &Deploy) -> Result<u8, Failur
         environment: arguments.env.clone(),
         rollout: RolloutKind::Deploy,
         metadata: metadata(arguments.metadata.as_deref())?,
+        approvals: arguments.approvals.given()?,
+        approve_for: arguments.approvals.long()?,
     };
     let request =
         RolloutRequest { asked, dry_run: arguments.dry_run, wait: wait(arguments.wait.as_deref())? };
@@ -33,6 +35,8 @@ pub(crate) fn rollback(session: &Session, arguments: &Rollback) -> Result<u8, Fa
         environment: arguments.env.clone(),
         rollout: RolloutKind::Rollback,
         metadata: None,
+        approvals: arguments.approvals.given()?,
+        approve_for: arguments.approvals.long()?,
     };
     let request =
         RolloutRequest { asked, dry_run: arguments.dry_run, wait: wait(arguments.wait.as_deref())? };

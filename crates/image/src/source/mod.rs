@@ -303,6 +303,23 @@ impl Source {
             .any(|entry| !entry.is_empty() && !entry.starts_with(b"?? .plimsoll/")))
     }
 
+    /// Paths of the commit's regular files, in git's order; those of submodules
+    /// are not among them.
+    ///
+    /// # Errors
+    /// The commit is not here.
+    pub fn files(&self, commit: &Commit) -> Result<Vec<String>, Error> {
+        let answer = self.git.ask(&["ls-tree", "-r", "-z", "--full-tree", commit.as_str()])?;
+        if !answer.status.success() {
+            return Err(Error::UnknownCommit { rev: commit.to_string() });
+        }
+        let entries = answer.stdout.split(|&byte| byte == 0).filter_map(|entry| {
+            let (head, path) = std::str::from_utf8(entry).ok()?.split_once('\t')?;
+            head.starts_with("100").then(|| path.to_owned())
+        });
+        Ok(entries.collect())
+    }
+
     /// The content of a file as committed, e.g. the commit's own
     /// `plimsoll.toml`; `path` is relative to the top of the tree.
     ///

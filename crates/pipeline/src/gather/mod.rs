@@ -8,16 +8,21 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use plimsoll_config::Environment;
-use plimsoll_decision::{EnvironmentFacts, Facts, ManifestFacts, Recorded, Relation, Request};
+use plimsoll_decision::{
+    EnvironmentFacts, Facts, ManifestFacts, Proof, Recorded, Relation, Request, VerifiedBefore,
+};
 use plimsoll_image::Source;
 use plimsoll_ledger::Ledger;
 use plimsoll_model::event::RolloutKind;
-use plimsoll_model::{BuildMetadata, Class, Commit, Event, Failure, Lookup, Release, RepositoryType};
+use plimsoll_model::{BuildMetadata, Class, Commit, Failure, Lookup, Release, RepositoryType};
 use plimsoll_oci::{ImageConfig, Layout, Manifest, ManifestKind};
 use plimsoll_registry::client::{ManifestAt, Reader};
 
 use crate::blocking;
 use crate::context::Context;
+use crate::policy::Approval;
+
+pub(crate) mod policy;
 
 /// What somebody asks the guard.
 #[derive(Debug, Clone)]
@@ -30,6 +35,10 @@ pub struct Asked {
     pub rollout: RolloutKind,
     /// The build's own record, where the ledger may have none; and its file's name.
     pub metadata: Option<(BuildMetadata, String)>,
+    /// What somebody answers for.
+    pub approvals: Vec<Approval>,
+    /// How long that counts; none: as configured.
+    pub approve_for: Option<Duration>,
 }
 
 /// Whether the target holds an image by digest; asked for rollbacks.
@@ -48,9 +57,10 @@ pub(crate) async fn facts(context: &Context, asked: &Asked, target: &dyn OnTarge
     let reader = context.reader(&repository)?;
     let store = context.store()?;
 
+    let now = Timestamp::now();
     let from_ledger = {
         let (ledger, asked, kind) = (context.ledger.clone(), asked.clone(), environment.repository);
-        blocking("reading the ledger", move || of_ledger(&ledger, &asked, kind))
+        blocking("reading the ledger", move || of_ledger(&ledger, &asked, kind, now))
     };
     // The way back must not hang on a registry that does not answer.
     let patience = match asked.rollout {
@@ -80,9 +90,18 @@ pub(crate) async fn facts(context: &Context, asked: &Asked, target: &dyn OnTarge
     };
     let (of_git, on_target) = tokio::join!(of_git, on_target);
     let (on_main_branch, relation) = of_git?;
+    let mut demands = policy::configured(&context.config.config, environment);
+    demands.verification.coverage = of_ledger.coverage;
+    demands.overrides = of_ledger.overrides;
+    // What is only tried out is not in the ledger.
+    for given in crate::policy::unrecorded(context, asked, now)? {
+        if demands.overrides.iter().all(|known| known.code != given.code) {
+            demands.overrides.push(given);
+        }
+    }
 
     Ok(Facts {
-        at: Timestamp::now(),
+        at: now,
         request: Request {
             environment: asked.environment.clone(),
             sha: asked.sha.clone(),
@@ -98,8 +117,8 @@ pub(crate) async fn facts(context: &Context, asked: &Asked, target: &dyn OnTarge
         deployed_before: of_ledger.deployed_before,
         on_target,
         evidence: None,
-        verified_before: None,
-        policy: None,
+        verified_before: of_ledger.verified_before,
+        policy: Some(demands),
     })
 }
 
@@ -117,9 +136,17 @@ struct OfLedger {
     recorded: Lookup<Recorded>,
     running: Option<Release>,
     deployed_before: bool,
+    coverage: plimsoll_decision::Coverage,
+    overrides: Vec<plimsoll_decision::Override>,
+    verified_before: Option<VerifiedBefore>,
 }
 
-fn of_ledger(ledger: &Ledger, asked: &Asked, kind: RepositoryType) -> Result<OfLedger, Failure> {
+fn of_ledger(
+    ledger: &Ledger,
+    asked: &Asked,
+    kind: RepositoryType,
+    now: Timestamp,
+) -> Result<OfLedger, Failure> {
     let deployed = ledger.was_deployed(&asked.environment, &asked.sha)?;
     let recorded = match &asked.metadata {
         Some((metadata, file)) => {
@@ -130,37 +157,52 @@ fn of_ledger(ledger: &Ledger, asked: &Asked, kind: RepositoryType) -> Result<OfL
             source: format!("ledger entry {}", build.entry),
         }),
     };
-    // What was built elsewhere and deployed here is recorded in the decision.
-    let recorded = match recorded {
-        None if deployed.is_some() => of_earlier_decision(ledger, asked)?,
-        recorded => recorded,
+    // What was let in here before is recorded in that decision, whoever built it.
+    let earlier = match deployed {
+        Some(_) => earlier_decision(ledger, asked)?,
+        None => None,
     };
+    let recorded = recorded.or_else(|| earlier.as_ref().and_then(|earlier| earlier.recorded.clone()));
+    let digest = recorded.as_ref().map(|recorded| recorded.metadata.image_digest);
     Ok(OfLedger {
+        coverage: policy::coverage(ledger, &asked.environment)?,
+        overrides: policy::overrides(ledger, &asked.environment, &asked.sha, now)?,
+        verified_before: earlier
+            .filter(|earlier| earlier.verified.is_some() && earlier.digest == digest)
+            .and_then(|earlier| Some(VerifiedBefore { entry: earlier.entry, signed: earlier.verified? })),
         recorded: recorded.map_or(Lookup::Absent, Lookup::Found),
         running: ledger.current(&asked.environment)?.map(|running| running.release),
         deployed_before: deployed.is_some(),
     })
 }
 
-fn of_earlier_decision(ledger: &Ledger, asked: &Asked) -> Result<Option<Recorded>, Failure> {
-    const LOOK_BACK: u64 = 100;
-    let filter = plimsoll_ledger::Filter {
-        kinds: vec!["decision"],
-        environment: Some(asked.environment.clone()),
-        sha: Some(asked.sha.clone()),
-        ..Default::default()
-    };
-    for entry in ledger.entries(&filter, true, LOOK_BACK)? {
-        if let Event::Decided { facts, decision, .. } = &entry.event
-            && decision.allowed
-            && let Ok(facts) = serde_json::from_value::<Facts>(facts.clone())
-            && let Lookup::Found(recorded) = facts.recorded
-        {
-            let source = format!("decision in ledger entry {}", entry.seq);
-            return Ok(Some(Recorded { metadata: recorded.metadata, source }));
-        }
-    }
-    Ok(None)
+/// What an earlier decision for this environment knew of the commit.
+struct Earlier {
+    entry: u64,
+    recorded: Option<Recorded>,
+    digest: Option<plimsoll_model::Digest>,
+    verified: Option<plimsoll_decision::Signed>,
+}
+
+/// The newest decision that let the commit in and whose facts can be read.
+fn earlier_decision(ledger: &Ledger, asked: &Asked) -> Result<Option<Earlier>, Failure> {
+    let Some(decided) = ledger.allowed_decision(&asked.environment, &asked.sha)? else { return Ok(None) };
+    // Facts of a newer version than this one cannot be used.
+    let Ok(facts) = serde_json::from_value::<Facts>(decided.facts) else { return Ok(None) };
+    let source = format!("decision in ledger entry {}", decided.entry);
+    Ok(Some(Earlier {
+        entry: decided.entry,
+        digest: facts.recorded_digest(),
+        recorded: facts
+            .recorded
+            .found()
+            .map(|recorded| Recorded { metadata: recorded.metadata.clone(), source }),
+        verified: match facts.evidence.map(|evidence| evidence.signature) {
+            Some(Proof::Verified(signed)) => Some(signed),
+            // Verified before that decision, and not asked again at it.
+            _ => facts.verified_before.map(|before| before.signed),
+        },
+    }))
 }
 
 /// How long a registry may keep a rollback waiting that can do without it.
