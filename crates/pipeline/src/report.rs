@@ -156,13 +156,68 @@ pub struct WayBack {
     pub reason: String,
 }
 
-/// Share of signed releases among those deployed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// How many of the releases deployed last are signed, and what that means
+/// (SIG-4).
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Coverage {
-    /// Deployed releases whose image carried a verified signature.
+    /// Releases whose signature verified when they were last let in.
     pub signed: u32,
-    /// Deployed releases in all.
+    /// Releases that are looked at: those deployed last, each once.
     pub deployed: u32,
+    /// `soft`, `mandatory`, `auto`, as configured.
+    pub mode: plimsoll_decision::VerificationMode,
+    /// The share above which `auto` becomes mandatory.
+    pub threshold: f64,
+    /// How many releases there must be first.
+    pub min_samples: u32,
+    /// Whether an unsigned image is refused now.
+    pub mandatory: bool,
+    /// Why it is, or what is missing until it will be.
+    pub reason: String,
+    /// The releases that were looked at, newest first.
+    pub samples: Vec<plimsoll_decision::Sample>,
+}
+
+impl Coverage {
+    /// What is in force at `now`, and why.
+    pub(crate) fn of(policy: &plimsoll_decision::VerificationPolicy, now: Timestamp) -> Self {
+        use plimsoll_decision::InForce;
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let (signed, deployed) = (policy.coverage.signed(), policy.coverage.samples.len());
+        let in_force = policy.in_force(now);
+        let reason = match &in_force {
+            InForce::Soft | InForce::Mandatory => "set by hand in [verification] mode".into(),
+            InForce::NotYet if count(deployed) < policy.min_samples => format!(
+                "mandatory above {:.0} % of at least {} releases; {} more releases to go",
+                policy.threshold * 100.0,
+                policy.min_samples,
+                policy.min_samples - count(deployed)
+            ),
+            InForce::NotYet => format!(
+                "mandatory above {:.0} %; it is {:.0} %",
+                policy.threshold * 100.0,
+                policy.coverage.share() * 100.0
+            ),
+            InForce::Escalating => "coverage is above the threshold: mandatory from the next decision on".into(),
+            InForce::Escalated(escalated) => {
+                format!("since {}, ledger entry {}", escalated.at.strftime("%Y-%m-%d"), escalated.entry)
+            }
+            InForce::Softened(softened) => format!(
+                "softened by {} until {}, ledger entry {}: {}",
+                softened.by, softened.until, softened.entry, softened.reason
+            ),
+        };
+        Self {
+            signed: count(signed),
+            deployed: count(deployed),
+            mode: policy.mode,
+            threshold: policy.threshold,
+            min_samples: policy.min_samples,
+            mandatory: in_force.is_mandatory(),
+            reason,
+            samples: policy.coverage.samples.clone(),
+        }
+    }
 }
 
 impl RolloutReport {

@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use plimsoll_config::Environment;
 use plimsoll_ledger::Lock;
 use plimsoll_ledger::views::{Deployed, Running};
-use plimsoll_model::{Commit, Failure, Lookup, Release, SignatureStatus};
+use plimsoll_model::{Commit, Failure, Lookup, Release};
 use plimsoll_rollout_core::{Desired, Observed, Traffic};
 
 use crate::context::Context;
 use crate::error::PipelineError;
-use crate::gather::{OnTarget, silent};
+use crate::gather::{OnTarget, policy, silent};
 use crate::presence::Presence;
 use crate::report::{
     Coverage, Drift, EnvironmentStatus, LockReport, RunningReport, ShowReport, StatusReport, WayBack,
@@ -25,8 +25,6 @@ use crate::{blocking, rollout};
 const MOST_WAYS_BACK: usize = 10;
 /// How long a registry may keep a look at the state of things waiting.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How many deployed releases the signature coverage is taken over.
-const COVERAGE_WINDOW: usize = 50;
 
 /// The status of one environment, or of all.
 ///
@@ -47,11 +45,14 @@ pub async fn status(context: &Context, environment: Option<&str>) -> Result<Stat
 
 async fn of_environment(context: &Context, environment: &Environment) -> Result<EnvironmentStatus, Failure> {
     let (ledger, name) = (context.ledger.clone(), environment.name.clone());
-    let (current, deployed, lock) = blocking("reading the ledger", move || {
-        let deployed = ledger.deployed_before(&name, COVERAGE_WINDOW)?;
-        Ok::<_, Failure>((ledger.current(&name)?, deployed, ledger.holder(&name)?))
+    let mut verification = policy::configured(&context.config.config, environment).verification;
+    let (current, deployed, lock, coverage) = blocking("reading the ledger", move || {
+        let deployed = ledger.deployed_before(&name, MOST_WAYS_BACK + 1)?;
+        let coverage = policy::coverage(&ledger, &name)?;
+        Ok::<_, Failure>((ledger.current(&name)?, deployed, ledger.holder(&name)?, coverage))
     })
     .await??;
+    verification.coverage = coverage;
     let unfinished = rollout::unfinished(context, &environment.name).await?;
     let target = RunningTarget::open(context, environment);
     let (drift, ways_back) = match &target {
@@ -80,7 +81,7 @@ async fn of_environment(context: &Context, environment: &Environment) -> Result<
         }),
         unfinished: unfinished.map(|left| left.plan.rollout),
         ways_back,
-        signature_coverage: coverage(context, environment, &deployed).await?,
+        signature_coverage: Coverage::of(&verification, Timestamp::now()),
     })
 }
 
@@ -188,27 +189,6 @@ async fn ways_back(
         }
     });
     Ok(join_all(looks).await)
-}
-
-async fn coverage(
-    context: &Context,
-    environment: &Environment,
-    deployed: &[Deployed],
-) -> Result<Coverage, Failure> {
-    let shas: Vec<Commit> = deployed.iter().map(|row| row.release.sha().clone()).collect();
-    let (ledger, kind) = (context.ledger.clone(), environment.repository);
-    let signed = blocking("reading the ledger", move || {
-        let mut signed = 0;
-        for sha in &shas {
-            let build = ledger.build_of(sha, kind)?;
-            signed += u32::from(
-                build.is_some_and(|build| build.metadata.signature_status == SignatureStatus::Verified),
-            );
-        }
-        Ok::<_, Failure>(signed)
-    })
-    .await??;
-    Ok(Coverage { signed, deployed: u32::try_from(deployed.len()).unwrap_or(u32::MAX) })
 }
 
 /// All that is known about one commit, from ledger and local store.

@@ -59,8 +59,20 @@ fn block(status: &EnvironmentStatus) -> String {
     if let Some(lock) = &status.lock {
         row("locked by", format!("{} since {}", lock.holder, lock.since.strftime("%H:%M:%SZ")));
     }
-    let coverage = status.signature_coverage;
+    let coverage = &status.signature_coverage;
     row("signed", format!("{} of {} deployed images", coverage.signed, coverage.deployed));
+    let word = if coverage.mandatory { "mandatory" } else { "soft" };
+    row("signatures", format!("{word}: {}", coverage.reason));
+    let unsigned: Vec<_> = coverage.samples.iter().filter(|sample| !sample.signed).collect();
+    if coverage.signed > 0 && !unsigned.is_empty() {
+        const SHOWN: usize = 3;
+        let mut shas: Vec<_> = unsigned.iter().take(SHOWN).map(|sample| sample.sha.short()).collect();
+        let more = format!("and {} more", unsigned.len().saturating_sub(SHOWN));
+        if unsigned.len() > SHOWN {
+            shas.push(&more);
+        }
+        row("unsigned", shas.join(", "));
+    }
     if status.ways_back.is_empty() {
         row("back to", "nothing was deployed before".into());
     }
