@@ -6,6 +6,8 @@
 mod bom;
 mod catalog;
 mod component;
+mod diff;
+mod document;
 mod error;
 mod generate;
 mod language;
@@ -14,14 +16,17 @@ mod merge;
 mod os;
 mod purl;
 mod source;
+mod version;
 mod view;
 
 pub use bom::{Bom, Subject};
 pub use catalog::Warning;
 pub use component::{Component, Hash, Scope};
+pub use diff::{Change, Difference, diff};
+pub use document::Format;
 pub use error::{Error, PAGES};
 pub use generate::{Options, generate};
 pub use limits::Limits;
 pub use os::Distribution;
-pub use purl::Purl;
+pub use purl::{ParsedPurl, Purl};
 pub use source::Source;
