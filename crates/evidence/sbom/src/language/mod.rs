@@ -3,18 +3,27 @@
 
 mod elf;
 mod go;
-mod licence;
+pub(crate) mod licence;
 mod lock;
+mod npm;
 mod python;
 mod reading;
 mod rust;
 #[cfg(test)]
 mod testing;
+mod yaml;
 
 use crate::catalog::{Registered, register};
 
 /// All of them; the order does not matter. Each is wrapped by
 /// [`crate::catalog::register`].
 pub(crate) fn catalogers() -> Vec<Box<dyn Registered>> {
-    vec![register(rust::Rust), register(go::Go), register(python::Installed), register(python::LOCKS)]
+    vec![
+        register(rust::Rust),
+        register(go::Go),
+        register(python::Installed),
+        register(python::LOCKS),
+        register(npm::Installed),
+        register(npm::LOCKS),
+    ]
 }
