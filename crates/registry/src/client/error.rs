@@ -159,6 +159,37 @@ pub enum Error {
         /// What came.
         found: String,
     },
+    /// A descriptor claims more bytes than are read here; nothing was fetched.
+    #[error("{at}: it claims to be longer than what is read")]
+    TooLong {
+        /// What was being done.
+        at: At,
+        /// The most that is read, in bytes.
+        limit: u64,
+        /// What it claims, in bytes.
+        found: u64,
+    },
+    /// A document that is to be written would be larger than registries take.
+    #[error("{at}: it would be larger than registries accept")]
+    TooLarge {
+        /// What was being done.
+        at: At,
+        /// The most that they accept, in bytes.
+        limit: u64,
+        /// What it would have, in bytes.
+        found: u64,
+    },
+    /// What was attached is in the registry, but not (or not lastingly) in the
+    /// list that leads to it.
+    #[error("{at}: the registry has it but does not list it")]
+    Unlisted {
+        /// What was being done.
+        at: At,
+        /// What should be listed.
+        expected: String,
+        /// What was seen instead.
+        found: String,
+    },
     /// A tag exists with another digest (TAG-3).
     #[error("tag {tag} in {repository} already has another digest")]
     TagTaken {
@@ -246,9 +277,12 @@ impl Diagnose for Error {
             | Self::Denied { .. }
             | Self::Busy { .. }
             | Self::Misdirected { .. }
+            | Self::TooLong { .. }
             | Self::CredentialHelper { .. } => Class::Outside,
             Self::CredentialFile { .. } | Self::Options { .. } => Class::Usage,
-            Self::Refused { .. } | Self::Absent { .. } => Class::Failed,
+            Self::Refused { .. } | Self::Absent { .. } | Self::TooLarge { .. } | Self::Unlisted { .. } => {
+                Class::Failed
+            }
             Self::Content { .. }
             | Self::TagTaken { .. }
             | Self::TagBroken { .. }
@@ -270,6 +304,9 @@ impl Diagnose for Error {
             Self::CredentialFile { .. } | Self::CredentialHelper { .. } => "REG-008",
             Self::Options { .. } => "REG-009",
             Self::Absent { .. } => "REG-010",
+            Self::TooLong { .. } => "REG-011",
+            Self::Unlisted { .. } => "REG-012",
+            Self::TooLarge { .. } => "REG-013",
             Self::Content { .. } => "DIG-003",
             Self::TagTaken { .. } | Self::TagBroken { .. } => "TAG-003",
             Self::PushMismatch { .. } => "DIG-001",
@@ -280,7 +317,10 @@ impl Diagnose for Error {
 
     fn expected(&self) -> Option<String> {
         match self {
-            Self::Content { expected, .. } => Some(expected.clone()),
+            Self::Content { expected, .. } | Self::Unlisted { expected, .. } => Some(expected.clone()),
+            Self::TooLong { limit, .. } | Self::TooLarge { limit, .. } => {
+                Some(format!("at most {limit} bytes"))
+            }
             Self::TagTaken { expected, .. }
             | Self::PushMismatch { expected, .. }
             | Self::Parity { expected, .. } => Some(expected.to_string()),
@@ -294,10 +334,12 @@ impl Diagnose for Error {
             Self::Nonsense { found, .. }
             | Self::Misdirected { found, .. }
             | Self::Content { found, .. }
+            | Self::Unlisted { found, .. }
             | Self::TagBroken { found, .. }
             | Self::PushMismatch { found, .. }
             | Self::Parity { found, .. } => Some(found.clone()),
             Self::TagTaken { found, .. } => Some(found.to_string()),
+            Self::TooLong { found, .. } | Self::TooLarge { found, .. } => Some(format!("{found} bytes")),
             Self::Denied { says, .. } | Self::Busy { says, .. } => says.clone(),
             Self::Refused { says, .. } => Some(says.clone()),
             Self::CredentialFile { reason, .. }
@@ -356,6 +398,15 @@ impl Diagnose for Error {
             Self::Options { .. } => "nothing was changed; correct the option".into(),
             Self::Absent { .. } => {
                 "nothing was changed; check repository and digest, or push it with `plimsoll push SHA`".into()
+            }
+            Self::TooLong { .. } => {
+                "nothing was fetched; see what it is with `oras manifest fetch`, and delete it if nobody needs it".into()
+            }
+            Self::TooLarge { .. } => {
+                "the tag is as it was; remove attachments that nobody needs, or attach less in one".into()
+            }
+            Self::Unlisted { .. } => {
+                "nothing that was attached before is lost; run the same command again, which continues where this one ended".into()
             }
             Self::Content { .. } => {
                 "the bytes were discarded; the registry, or something before it, changes or truncates content".into()

@@ -91,7 +91,7 @@ impl Reader {
     }
 
     /// Receives exactly `blob.size` bytes, in as many tries as it takes.
-    async fn receive(
+    pub(super) async fn receive(
         &self,
         blob: &Descriptor,
         operation: &str,

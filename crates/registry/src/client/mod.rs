@@ -1,7 +1,8 @@
 //! Reading from and publishing to a registry, by digest.
 //!
-//! [`Reader`] and [`Publisher`] are different types: code that was given a
-//! reader cannot write (invariant 2). Both speak the distribution protocol
+//! [`Reader`], [`Publisher`] and [`Attacher`] are different types: code that was
+//! given a reader cannot write (invariant 2), and code that attaches evidence
+//! cannot publish an image. All speak the distribution protocol
 //! (OCI distribution-spec 1.1) to one repository; `docs/design/0002` says why
 //! they do so themselves.
 //!
@@ -10,15 +11,21 @@
 //! their digest, size or media type, unknown for everything else (invariant 4).
 //! What changes something returns a `Result` with an [`Error`].
 
+mod attach;
 mod auth;
+mod blob;
 mod challenge;
 mod credentials;
+mod document;
 mod error;
+mod evidence;
 mod fetch;
+mod listing;
 mod meter;
 mod options;
 mod pages;
 mod publisher;
+mod put;
 mod reader;
 mod retry;
 mod source;
@@ -26,8 +33,11 @@ mod target;
 mod upload;
 mod wire;
 
+pub use attach::{Artifact, Attached, Attacher, Blob, LegacyAttached, LegacyTag};
 pub use credentials::{Credential, Sources};
 pub use error::{At, Cause, Changed, Error};
+pub use evidence::{Attachment, Evidence, Layer, Referrer, Wanted, may_be};
+pub use listing::Via;
 pub use options::{Options, Timeouts, Upload};
 pub use pages::PAGES;
 pub use publisher::{Publisher, Pushed};

@@ -24,7 +24,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use http::{HeaderValue, Method, header};
 use plimsoll_model::{Class, Commit, Diagnose as _, Digest, Observer, Repository};
 use plimsoll_oci::{Descriptor, Layout, ManifestKind, limits};
 
@@ -32,10 +31,11 @@ use super::auth::Access;
 use super::error::{Changed, Error};
 use super::fetch::blocking;
 use super::options::Options;
+use super::put::Put;
 use super::reader::{ManifestAt, Reader};
 use super::retry::Tries;
+use super::source::Origin;
 use super::upload::BlobUpload;
-use super::wire::ERROR_BODY;
 
 /// Publishes to one repository. It deletes nothing and moves no tag.
 #[derive(Clone, Debug)]
@@ -233,7 +233,7 @@ impl Push<'_> {
         if self.reader.has_blob(blob).await? {
             return Ok(Moved::Skipped);
         }
-        let upload = BlobUpload { reader: self.reader, layout: self.layout, blob };
+        let upload = BlobUpload { reader: self.reader, from: Origin::Layout(self.layout), blob };
         for from in &self.reader.wire.options.mount_from {
             if from != self.reader.repository().path() && upload.mount(from).await {
                 return Ok(Moved::Mounted);
@@ -245,28 +245,10 @@ impl Push<'_> {
 
     /// Writes the manifest under a tag. Writing it twice is writing it once.
     async fn put(&self, tag: &str, media_type: &str, bytes: &Bytes, changed: Changed) -> Result<(), Error> {
-        let wire = &self.reader.wire;
         let operation = format!("write tag {tag}");
-        let mut call = wire.get(wire.at_repository(&format!("manifests/{tag}")), &operation);
-        call.method = Method::PUT;
-        call.access = self.reader.access.clone();
-        let kind = HeaderValue::from_str(media_type).map_err(|_| Error::Options {
-            option: "manifest media type".into(),
-            reason: "it cannot stand in a header".into(),
-        })?;
-        call.headers.insert(header::CONTENT_TYPE, kind);
-        call.body = bytes.clone();
-        let refusal = match wire.small(&call, ERROR_BODY).await {
-            Ok(answer) if answer.status.is_success() && !answer.is_html() => return Ok(()),
-            Ok(answer) => {
-                let (status, says) = (answer.status, answer.says().unwrap_or_else(|| answer.describe()));
-                let at = wire.at(&operation);
-                match wire.judge(answer, &operation).await {
-                    Ok(Some(_)) => Error::Nonsense { at, found: says },
-                    Ok(None) => Error::Refused { at, status, says },
-                    Err(error) => error,
-                }
-            }
+        let put = Put { reader: self.reader, reference: tag, media_type, bytes, operation: &operation };
+        let refusal = match put.repeatedly().await {
+            Ok(_) => return Ok(()),
             Err(error) => error,
         };
         // A registry that guards its tags refuses when another pusher was

@@ -1,4 +1,4 @@
-//! Reading a repository: manifests, tags, referrers. Everything is hashed here;
+//! Reading a repository: manifests and tags. Everything is hashed here;
 //! no header is believed.
 
 use std::collections::HashSet;
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, header};
 use plimsoll_model::reference::valid_tag;
 use plimsoll_model::{Digest, Lookup, Observer, Repository, Silent};
-use plimsoll_oci::{Descriptor, Index, ManifestKind, digest_of, limits, media_type};
+use plimsoll_oci::{Descriptor, ManifestKind, digest_of, limits, media_type};
 use serde::Deserialize;
 
 use super::auth::Access;
@@ -19,12 +19,10 @@ use super::wire::{Answer, Call, ERROR_BODY, Wire};
 
 /// Most tags that are read of one repository.
 const MOST_TAGS: usize = 200_000;
-/// Most referrers that are read of one manifest.
-const MOST_REFERRERS: usize = 10_000;
 /// Most pages that are read of one list.
-const MOST_PAGES: usize = 2_000;
+pub(super) const MOST_PAGES: usize = 2_000;
 /// A page of a list is read up to this many bytes.
-const LARGEST_PAGE: u64 = 8 << 20;
+pub(super) const LARGEST_PAGE: u64 = 8 << 20;
 
 /// The kinds of manifest that are asked for.
 const ACCEPT: [&str; 4] = [
@@ -73,6 +71,15 @@ struct TagPage {
     tags: Option<Vec<String>>,
 }
 
+/// The media type that an answer announces, if it is a manifest's.
+pub(super) fn announced(answer: &Answer) -> Option<&str> {
+    answer.media_type().filter(|kind| {
+        media_type::is_image_manifest(kind)
+            || media_type::is_index(kind)
+            || kind.starts_with("application/vnd.docker.distribution.manifest.")
+    })
+}
+
 impl Reader {
     /// A reader of `repository`. Nothing is sent yet.
     ///
@@ -119,14 +126,6 @@ impl Reader {
         lookup(self.all_tags().await)
     }
 
-    /// The manifests whose subject is `digest`, of any artifact type, as the
-    /// registry lists them (distribution-spec 1.1, "Listing Referrers"; the
-    /// fallback tag where the API does not exist). None at all is an empty
-    /// list. What a list says about a referrer is not verified until it is read.
-    pub async fn referrers(&self, digest: &Digest) -> Lookup<Vec<Descriptor>> {
-        lookup(self.all_referrers(digest).await.map(Some))
-    }
-
     pub(super) async fn by_tag(&self, tag: &str) -> Result<Option<ManifestAt>, Error> {
         let operation = format!("read tag {tag}");
         if !valid_tag(tag) {
@@ -143,7 +142,7 @@ impl Reader {
         self.get_manifest(&digest.to_string(), Some(digest), format!("read manifest {digest}")).await
     }
 
-    fn call(&self, method: Method, rest: &str, operation: String) -> Call {
+    pub(super) fn call(&self, method: Method, rest: &str, operation: String) -> Call {
         let mut call = self.wire.get(self.wire.at_repository(rest), operation);
         call.method = method;
         call.access = self.access.clone();
@@ -156,15 +155,24 @@ impl Reader {
         expected: Option<&Digest>,
         operation: String,
     ) -> Result<Option<ManifestAt>, Error> {
-        let mut call = self.call(Method::GET, &format!("manifests/{reference}"), operation);
+        match self.get_document(reference, &operation).await? {
+            Some(answer) => self.verify_manifest(answer, expected, &operation).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// What a tag or digest has, as it came; nothing about it is verified yet.
+    pub(super) async fn get_document(
+        &self,
+        reference: &str,
+        operation: &str,
+    ) -> Result<Option<Answer>, Error> {
+        let mut call = self.call(Method::GET, &format!("manifests/{reference}"), operation.into());
         for kind in ACCEPT {
             call.headers.append(header::ACCEPT, HeaderValue::from_static(kind));
         }
         let answer = self.wire.small(&call, limits::MANIFEST).await?;
-        match self.wire.judge(answer, &call.operation).await? {
-            Some(answer) => self.verify_manifest(answer, expected, &call.operation).map(Some),
-            None => Ok(None),
-        }
+        self.wire.judge(answer, operation).await
     }
 
     /// A 200 is believed to be a manifest only after its bytes were looked at.
@@ -176,12 +184,32 @@ impl Reader {
     ) -> Result<ManifestAt, Error> {
         let wrong =
             |expected: String, found: String| Error::Content { at: self.wire.at(operation), expected, found };
-        let announced = answer.media_type().filter(|kind| {
-            media_type::is_image_manifest(kind)
-                || media_type::is_index(kind)
-                || kind.starts_with("application/vnd.docker.distribution.manifest.")
-        });
-        if announced.is_none() && answer.is_html() {
+        let digest = self.verify_document(&answer, expected, operation)?;
+        let announced = announced(&answer);
+        let kind = match (ManifestKind::parse(&answer.body, announced), announced) {
+            (Ok(kind), _) => kind,
+            // It was announced as a manifest, or is known to be one by its digest.
+            (Err(e), Some(announced)) => return Err(wrong(announced.into(), e.to_string())),
+            (Err(e), None) if expected.is_some() => return Err(wrong("a manifest".into(), e.to_string())),
+            (Err(_), None) => {
+                return Err(Error::Nonsense { at: self.wire.at(operation), found: answer.describe() });
+            }
+        };
+        let descriptor = Descriptor::new(kind.media_type(), digest, answer.body.len() as u64);
+        Ok(ManifestAt { descriptor, bytes: answer.body })
+    }
+
+    /// The digest of what came in a manifest's place, if it can be one: no
+    /// page, not too long, and what the registry itself says that it is.
+    pub(super) fn verify_document(
+        &self,
+        answer: &Answer,
+        expected: Option<&Digest>,
+        operation: &str,
+    ) -> Result<Digest, Error> {
+        let wrong =
+            |expected: String, found: String| Error::Content { at: self.wire.at(operation), expected, found };
+        if announced(answer).is_none() && answer.is_html() {
             return Err(Error::Nonsense { at: self.wire.at(operation), found: answer.describe() });
         }
         if answer.over {
@@ -203,17 +231,7 @@ impl Reader {
                 digest.to_string(),
             ));
         }
-        let kind = match (ManifestKind::parse(&answer.body, announced), announced) {
-            (Ok(kind), _) => kind,
-            // It was announced as a manifest, or is known to be one by its digest.
-            (Err(e), Some(announced)) => return Err(wrong(announced.into(), e.to_string())),
-            (Err(e), None) if expected.is_some() => return Err(wrong("a manifest".into(), e.to_string())),
-            (Err(_), None) => {
-                return Err(Error::Nonsense { at: self.wire.at(operation), found: answer.describe() });
-            }
-        };
-        let descriptor = Descriptor::new(kind.media_type(), digest, answer.body.len() as u64);
-        Ok(ManifestAt { descriptor, bytes: answer.body })
+        Ok(digest)
     }
 
     pub(super) async fn has_blob(&self, blob: &Descriptor) -> Result<bool, Error> {
@@ -273,53 +291,6 @@ impl Reader {
             return Err(format!("a page of more than {LARGEST_PAGE} bytes"));
         }
         serde_json::from_slice(&answer.body).map_err(|_| answer.describe())
-    }
-
-    async fn all_referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, Error> {
-        let operation = format!("list the referrers of {digest}");
-        let mut call = self.call(Method::GET, &format!("referrers/{digest}"), operation);
-        call.headers.insert(header::ACCEPT, HeaderValue::from_static(media_type::OCI_INDEX));
-        let nonsense = |found: String| Error::Nonsense { at: self.wire.at(&call.operation), found };
-        let (mut referrers, mut seen) = (Vec::new(), HashSet::new());
-        let mut next = Some(call.url.clone());
-        let mut pages = 0;
-        while let Some(url) = next {
-            pages += 1;
-            if pages > MOST_PAGES || referrers.len() > MOST_REFERRERS {
-                return Err(nonsense(format!("more than {MOST_REFERRERS} referrers")));
-            }
-            let answer = self.wire.small(&Call { url, ..call.clone() }, LARGEST_PAGE).await?;
-            // The specification's sign that there is no such API. On a later
-            // page it is none: then what was read so far would be half a list.
-            if answer.status == http::StatusCode::NOT_FOUND && pages == 1 {
-                return self.fallback_referrers(digest).await;
-            }
-            let Some(answer) = self.wire.judge(answer, &call.operation).await? else {
-                return Err(nonsense("a next page that does not exist".into()));
-            };
-            let page: Index = self.page(&answer).map_err(nonsense)?;
-            next = target::next_page(&answer.url, &answer.headers).map_err(nonsense)?;
-            let before = referrers.len();
-            referrers.extend(page.manifests.into_iter().filter(|entry| seen.insert(entry.digest)));
-            if next.is_some() && referrers.len() == before {
-                return Err(nonsense("pages of referrers that go on without new ones".into()));
-            }
-        }
-        Ok(referrers)
-    }
-
-    /// The index at tag `sha256-<hex>` (distribution-spec 1.1, "Referrers Tag Schema").
-    async fn fallback_referrers(&self, digest: &Digest) -> Result<Vec<Descriptor>, Error> {
-        let tag = format!("sha256-{}", digest.hex());
-        let Some(found) = self.by_tag(&tag).await? else { return Ok(Vec::new()) };
-        match found.parse() {
-            Ok(ManifestKind::Index(index)) => Ok(index.manifests),
-            _ => Err(Error::Content {
-                at: self.wire.at(&format!("read the referrers at tag {tag}")),
-                expected: media_type::OCI_INDEX.into(),
-                found: found.descriptor.media_type,
-            }),
-        }
     }
 
     /// Whether this is a registry that lets us in: what `doctor` asks.

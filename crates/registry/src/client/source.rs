@@ -21,6 +21,15 @@ const QUEUE: usize = 4;
 
 type Failure = Arc<Mutex<Option<plimsoll_oci::Error>>>;
 
+/// Where the bytes of a blob are.
+#[derive(Clone, Copy)]
+pub(super) enum Origin<'a> {
+    /// In a layout, on disk.
+    Layout(&'a Layout),
+    /// Here. They are the blob's: whoever has them made the descriptor.
+    Memory(&'a Bytes),
+}
+
 /// What is left of a blob from some offset on.
 pub(super) struct BlobSource {
     pieces: mpsc::Receiver<std::io::Result<Bytes>>,
@@ -46,9 +55,20 @@ pub(super) struct BlobBody {
 impl BlobSource {
     /// Starts reading at `offset`. The bytes before it are read too: the
     /// digest is that of the whole (DIG-3).
-    pub(super) fn open(layout: &Layout, blob: &Descriptor, offset: u64) -> Self {
+    pub(super) fn open(from: Origin<'_>, blob: &Descriptor, offset: u64) -> Self {
         let (sender, pieces) = mpsc::channel(QUEUE);
         let failure = Failure::default();
+        let layout = match from {
+            Origin::Layout(layout) => layout,
+            Origin::Memory(bytes) => {
+                let at = usize::try_from(offset).map_or(bytes.len(), |at| at.min(bytes.len()));
+                let rest = bytes.slice(at..);
+                if !rest.is_empty() {
+                    sender.try_send(Ok(rest)).expect("a new channel has room");
+                }
+                return Self { pieces, failure };
+            }
+        };
         let (layout, blob, verdict) = (layout.clone(), blob.clone(), failure.clone());
         tokio::task::spawn_blocking(move || {
             if let Err(error) = read(&layout, &blob, offset, &sender) {

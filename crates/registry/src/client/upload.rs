@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Method, StatusCode, header};
-use plimsoll_oci::{Descriptor, Layout};
+use plimsoll_oci::Descriptor;
 use reqwest::Url;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -19,7 +19,7 @@ use super::meter::Meter;
 use super::options::LARGEST_CHUNK;
 use super::reader::Reader;
 use super::retry::Tries;
-use super::source::BlobSource;
+use super::source::{BlobSource, Origin};
 use super::target;
 use super::wire::{Answer, Call, ERROR_BODY, Trouble};
 use crate::error::{Body, Code};
@@ -66,7 +66,7 @@ impl From<Trouble> for Setback {
 /// The upload of one blob by somebody with the right to push.
 pub(super) struct BlobUpload<'a> {
     pub(super) reader: &'a Reader,
-    pub(super) layout: &'a Layout,
+    pub(super) from: Origin<'a>,
     pub(super) blob: &'a Descriptor,
 }
 
@@ -281,7 +281,7 @@ impl BlobUpload<'_> {
     async fn whole(&self, session: &Session, meter: &Meter) -> Result<(), Setback> {
         let wire = &self.reader.wire;
         let call = self.finish(&session.location);
-        let source = BlobSource::open(self.layout, self.blob, 0);
+        let source = BlobSource::open(self.from, self.blob, 0);
         let (body, watch) = source.into_body(self.blob, 0, meter.clone());
         let watchdog = async {
             let idle = wire.options.timeouts.idle;
@@ -331,7 +331,7 @@ impl BlobUpload<'_> {
         let wire = &self.reader.wire;
         let resumed = session.offset > 0;
         let size = wire.options.upload.chunk.clamp(1, LARGEST_CHUNK).max(session.least_chunk);
-        let mut source = BlobSource::open(self.layout, self.blob, session.offset);
+        let mut source = BlobSource::open(self.from, self.blob, session.offset);
         let mut rest = BytesMut::new();
         while session.offset < self.blob.size {
             let chunk = source

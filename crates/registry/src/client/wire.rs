@@ -390,7 +390,7 @@ impl Wire {
     }
 
     /// Whether `/v2/` answers as a registry's does.
-    async fn is_registry(&self) -> Result<bool, Error> {
+    pub(super) async fn is_registry(&self) -> Result<bool, Error> {
         if self.known_registry.load(Ordering::Relaxed) {
             return Ok(true);
         }

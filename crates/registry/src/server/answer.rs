@@ -129,6 +129,14 @@ pub(super) fn empty(status: StatusCode) -> Response<Body> {
     response
 }
 
+/// The answer to a path that is not served: text, as `distribution` gives it.
+pub(super) fn no_such_page() -> Response<Body> {
+    let mut response = Response::new(Body::from("404 page not found\n"));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
 /// An answer in JSON.
 pub(super) fn json(status: StatusCode, value: &impl serde::Serialize) -> Response<Body> {
     let bytes = serde_json::to_vec(value).expect("the answers are maps with text keys");

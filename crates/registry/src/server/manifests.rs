@@ -337,7 +337,8 @@ impl Registry {
         headers.insert(LOCATION, value(format!("/v2/{name}/manifests/{location}")));
         headers.insert(CONTENT_DIGEST, value(digest.to_string()));
         headers.insert(ETAG, etag(digest));
-        if let Some(subject) = subject {
+        // The header says that the referrers API lists it.
+        if let Some(subject) = subject.filter(|_| self.0.options.referrers_api) {
             headers.insert(OCI_SUBJECT, value(subject.to_string()));
         }
         if by_digest && !tags.is_empty() {

@@ -68,6 +68,9 @@ pub struct Options {
     pub read_only: bool,
     /// Allow deleting tags that are commit SHAs, and what they point to.
     pub delete_commits: bool,
+    /// Offer the referrers API. Without it a client must keep the index at the
+    /// tag `sha256-<hex>` by itself, as with `distribution` 2.
+    pub referrers_api: bool,
     /// Largest blob, in bytes.
     pub max_blob: u64,
     /// Request bodies received at the same time; more wait.
@@ -90,6 +93,7 @@ impl Default for Options {
             credentials: None,
             read_only: false,
             delete_commits: false,
+            referrers_api: true,
             max_blob: 20_000_000_000,
             max_receiving: 64,
             max_sessions: 256,
@@ -203,6 +207,8 @@ impl Registry {
             Endpoint::Base if read => Ok(answer::json(StatusCode::OK, &serde_json::json!({}))),
             Endpoint::Catalog if read => self.catalog(&call).await,
             Endpoint::Tags(name) if read => self.tags(name, &call).await,
+            // What a registry answers that does not know the path at all.
+            Endpoint::Referrers(..) if !self.0.options.referrers_api => Ok(answer::no_such_page()),
             Endpoint::Referrers(name, subject) if read => self.referrers(name, subject, &call).await,
             Endpoint::Blob(name, digest) if read => self.get_blob(name, digest, &call).await,
             Endpoint::Blob(name, digest) if method == Method::DELETE => self.delete_blob(name, digest).await,

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
@@ -66,6 +67,10 @@ pub enum Reply {
     DoneThenCut,
     /// Another actor changes the registry's state first; then honest.
     First(Box<dyn FnOnce(&mut State) + Send>),
+    /// Honest, once this has ended: how requests of several clients interleave.
+    After(BoxFuture<'static, ()>),
+    /// The same, from a registry that keeps to `If-Match` and `If-None-Match: *`.
+    Conditional(BoxFuture<'static, ()>),
 }
 
 pub fn say(status: u16, body: &str) -> Reply {
@@ -214,6 +219,26 @@ impl Inner {
                 act(&mut self.state.lock().unwrap());
                 Ok(self.honest(seen, body))
             }
+            Reply::After(turn) => {
+                let body = read(body, usize::MAX).await;
+                turn.await;
+                Ok(self.honest(seen, body))
+            }
+            Reply::Conditional(turn) => {
+                let body = read(body, usize::MAX).await;
+                turn.await;
+                let found = {
+                    let state = self.state.lock().unwrap();
+                    let found =
+                        seen.path.rsplit('/').next().and_then(|reference| state.manifests.get(reference));
+                    found.map(|(_, bytes)| format!("\"{}\"", digest_of(bytes)))
+                };
+                let (wanted, none) = (seen.header("if-match"), seen.header("if-none-match") == "*");
+                if (none && found.is_some()) || (!wanted.is_empty() && found.as_deref() != Some(wanted)) {
+                    return Ok(response(412, &[], full("")));
+                }
+                Ok(self.honest(seen, body))
+            }
             Reply::Say(status, headers, bytes) => {
                 read(body, usize::MAX).await;
                 Ok(response(status, &headers, full(bytes)))
@@ -274,7 +299,11 @@ fn manifest(state: &mut State, seen: &Seen, reference: &str, body: Bytes) -> Res
     match state.manifests.get(reference) {
         Some((kind, bytes)) => response(
             200,
-            &[("content-type", kind.clone()), ("docker-content-digest", digest_of(bytes).to_string())],
+            &[
+                ("content-type", kind.clone()),
+                ("docker-content-digest", digest_of(bytes).to_string()),
+                ("etag", format!("\"{}\"", digest_of(bytes))),
+            ],
             full(bytes.clone()),
         ),
         None => fail(Code::ManifestUnknown),

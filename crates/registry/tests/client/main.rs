@@ -2,8 +2,10 @@
 //! breaks; against the embedded one; and against `distribution`.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod attaching;
 mod authorising;
 mod embedded;
+mod evidence;
 mod fake;
 mod image;
 mod peers;

@@ -1,0 +1,313 @@
+//! Adding to a document at a tag that others add to at the same time.
+//!
+//! The protocol has no conditional write that registries must know. So:
+//! read, merge, write on the condition that nothing changed (some registries
+//! keep to it), read back, and begin again until nothing is missing, neither
+//! of ours nor of what was ever seen there. Then, after a while that is longer
+//! than writers need between their reading and their writing, look once more.
+//!
+//! What no client can promise without such a condition: somebody who read
+//! before our writing and writes after our last look, erases our entry and
+//! cannot know. Running the same attach again puts it back.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use http::{HeaderMap, HeaderValue, header};
+use plimsoll_model::Digest;
+use plimsoll_oci::limits;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use super::super::document::Document;
+use super::super::error::Error;
+use super::super::put::{Put, Written};
+use super::super::reader::Reader;
+use super::super::retry::Tries;
+
+/// The shortest time after which an entry is looked for a second time.
+const SETTLE: Duration = Duration::from_millis(150);
+/// The longest, however slow the registry is.
+const LONGEST_SETTLE: Duration = Duration::from_secs(5);
+/// Others are given so many times what our own slowest round took.
+const PATIENCE: u32 = 4;
+/// Most times that the document is written.
+const MOST_ROUNDS: u32 = 256;
+
+/// What kind of document it is.
+pub(super) trait Form: Sync {
+    /// Its media type.
+    const MEDIA_TYPE: &'static str;
+    /// The member that lists the entries.
+    const ENTRIES: &'static str;
+
+    /// What makes an entry the same as another; `None` for what is no entry.
+    fn key(entry: &Value) -> Option<String>;
+
+    /// Whether the registry says that what an entry names does not exist, so
+    /// that nothing is lost with it. A failure to find out is "no".
+    async fn is_gone(&self, reader: &Reader, entry: &Value) -> bool;
+
+    /// The document with `missing` added and without what `is_dropped`; an
+    /// empty one where there was none.
+    async fn merge(
+        &self,
+        reader: &Reader,
+        current: Option<&Document>,
+        missing: &[Value],
+        dropped: &[String],
+    ) -> Result<Value, Error>;
+}
+
+/// The entries of a document, without what is none.
+fn entries<F: Form>(document: &Document) -> impl Iterator<Item = (String, &Value)> {
+    let listed = document.value.get(F::ENTRIES).and_then(Value::as_array);
+    listed.into_iter().flatten().filter_map(|entry| Some((F::key(entry)?, entry)))
+}
+
+fn keys<F: Form>(document: Option<&Document>) -> HashSet<String> {
+    document.into_iter().flat_map(entries::<F>).map(|(key, _)| key).collect()
+}
+
+/// Removes entries by their keys.
+pub(super) fn without<F: Form>(entries: &mut Vec<Value>, dropped: &[String]) {
+    entries.retain(|entry| F::key(entry).is_none_or(|key| !dropped.contains(&key)));
+}
+
+/// The work on one tag.
+pub(super) struct Shared<'a, F> {
+    pub(super) reader: &'a Reader,
+    pub(super) tag: &'a str,
+    pub(super) form: &'a F,
+}
+
+/// What was seen at the tag, and what should be.
+#[derive(Default)]
+struct Memory {
+    /// In the order in which they came.
+    order: Vec<String>,
+    entries: HashMap<String, Value>,
+}
+
+impl Memory {
+    fn learn(&mut self, key: String, entry: &Value) {
+        if !self.entries.contains_key(&key) {
+            self.order.push(key.clone());
+            self.entries.insert(key, entry.clone());
+        }
+    }
+
+    fn forget(&mut self, keys: &[String]) {
+        self.order.retain(|key| !keys.contains(key));
+        self.entries.retain(|key, _| !keys.contains(key));
+    }
+
+    fn missing(&self, there: &HashSet<String>) -> Vec<String> {
+        self.order.iter().filter(|key| !there.contains(*key)).cloned().collect()
+    }
+
+    fn pick(&self, keys: &[String]) -> Vec<Value> {
+        keys.iter().filter_map(|key| self.entries.get(key).cloned()).collect()
+    }
+}
+
+impl<F: Form> Shared<'_, F> {
+    fn operation(&self) -> String {
+        format!("add to tag {}", self.tag)
+    }
+
+    /// The document, which must be of the right kind.
+    async fn read(&self) -> Result<Option<Document>, Error> {
+        let operation = self.operation();
+        let found = self.reader.document(self.tag, &operation).await?;
+        if let Some(found) = &found {
+            self.reader.require_type(found, F::MEDIA_TYPE, &operation)?;
+            if !found.value.get(F::ENTRIES).is_some_and(|entries| entries.is_array() || entries.is_null()) {
+                return Err(self.reader.not_what_it_says(found, &operation));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Adds `ours`; the digest of the document that has them, and whether
+    /// anything had to be written.
+    ///
+    /// # Errors
+    /// What is there is of another kind; the registry's refusal;
+    /// [`Error::TooLarge`]; [`Error::Unlisted`] when ours was lost again and
+    /// again. No entry that was seen is lost by it.
+    pub(super) async fn include(&self, ours: &[Value]) -> Result<(Digest, bool), Error> {
+        let policy = self.reader.wire.options.retry;
+        let began = Instant::now();
+        let mut memory = Memory::default();
+        for entry in ours {
+            if let Some(key) = F::key(entry) {
+                memory.learn(key, entry);
+            }
+        }
+        let own = memory.order.clone();
+        let mut tries = Tries::new(policy);
+        let mut rounds = 0;
+        // Looks in a row that found everything.
+        let mut looks = 0;
+        let mut wait_first = false;
+        // A condition that fails though nothing changed is one that fails always.
+        let mut refused: Option<Option<Digest>> = None;
+        let mut conditional = true;
+        // What the registry says it cannot find, and is not named again.
+        let mut dropped: Vec<String> = Vec::new();
+        let mut slowest = Duration::ZERO;
+        loop {
+            let round = Instant::now();
+            let current = self.read().await?;
+            let there = keys::<F>(current.as_ref());
+            for (key, entry) in current.iter().flat_map(entries::<F>) {
+                if !dropped.contains(&key) {
+                    memory.learn(key, entry);
+                }
+            }
+            let mut missing = memory.missing(&there);
+            if missing.is_empty() {
+                looks += 1;
+                let digest = current.as_ref().map(|current| current.digest);
+                if let Some(digest) = digest.filter(|_| rounds == 0 || looks == 2) {
+                    return Ok((digest, rounds > 0));
+                }
+                sleep(settle(slowest)).await;
+                continue;
+            }
+            looks = 0;
+            if std::mem::take(&mut wait_first) {
+                // Who lost to another waits, reads again, and only then writes.
+                sleep(jitter(rounds, slowest)).await;
+                continue;
+            }
+            if rounds == MOST_ROUNDS || began.elapsed() > policy.total {
+                return Err(self.lost(&memory, &own, &missing, rounds));
+            }
+            // What others removed on purpose is not put back.
+            let gone = self.gone(&memory, &own, &missing).await;
+            if !gone.is_empty() {
+                memory.forget(&gone);
+                missing.retain(|key| !gone.contains(key));
+                if missing.is_empty() {
+                    continue;
+                }
+            }
+            let merged =
+                self.form.merge(self.reader, current.as_ref(), &memory.pick(&missing), &dropped).await?;
+            let bytes = Bytes::from(serde_json::to_vec(&merged).expect("a JSON value has text keys"));
+            self.fits(&bytes, &merged)?;
+            let base = current.as_ref().map(|current| current.digest);
+            if refused.take() == Some(base) {
+                conditional = false;
+            }
+            let conditions = if conditional { condition(current.as_ref()) } else { HeaderMap::new() };
+            let operation = self.operation();
+            let put = Put {
+                reader: self.reader,
+                reference: self.tag,
+                media_type: F::MEDIA_TYPE,
+                bytes: &bytes,
+                operation: &operation,
+            };
+            rounds += 1;
+            wait_first = true;
+            let written = put.once(conditions).await;
+            slowest = slowest.max(round.elapsed());
+            match written {
+                Ok(Written::Stored) => {}
+                Ok(Written::Moved) => refused = Some(base),
+                Ok(Written::Unclear(trouble)) => {
+                    self.reader.wire.pause(&mut tries, trouble, &operation).await?;
+                }
+                Ok(Written::Dangling(error)) => {
+                    let gone = self.dangling(&memory).await;
+                    // Ours were uploaded before: without them there is nothing to do.
+                    if gone.is_empty() || gone.iter().any(|key| own.contains(key)) {
+                        return Err(error);
+                    }
+                    memory.forget(&gone);
+                    dropped.extend(gone);
+                    wait_first = false;
+                }
+                Err(error) => {
+                    // "Failed but persisted": the answer may have been lost.
+                    let there = self.read().await.ok().flatten();
+                    if !memory.missing(&keys::<F>(there.as_ref())).is_empty() {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    fn lost(&self, memory: &Memory, own: &[String], missing: &[String], rounds: u32) -> Error {
+        let ours = own.iter().filter(|key| missing.contains(key)).count();
+        Error::Unlisted {
+            at: self.reader.wire.at(&self.operation()),
+            expected: format!("{} entries", memory.order.len()),
+            found: format!(
+                "{} of them missing, {ours} of those just attached, after writing {rounds} times: somebody writes over it",
+                missing.len()
+            ),
+        }
+    }
+
+    /// Which of others' entries that are missing name what does not exist.
+    async fn gone(&self, memory: &Memory, own: &[String], missing: &[String]) -> Vec<String> {
+        // Owned, so that the future can move between threads.
+        let mut others: Vec<(String, Value)> = Vec::new();
+        for key in missing {
+            if let Some(entry) = memory.entries.get(key).filter(|_| !own.contains(key)) {
+                others.push((key.clone(), entry.clone()));
+            }
+        }
+        let checked = stream::iter(others)
+            .map(|(key, entry)| async move { self.form.is_gone(self.reader, &entry).await.then_some(key) })
+            .buffer_unordered(self.reader.wire.options.parallelism.max(1));
+        checked.filter_map(std::future::ready).collect().await
+    }
+
+    /// Which entries name what does not exist, of all.
+    async fn dangling(&self, memory: &Memory) -> Vec<String> {
+        self.gone(memory, &[], &memory.order).await
+    }
+
+    /// Refuses what registries do not accept and readers do not read.
+    fn fits(&self, bytes: &Bytes, merged: &Value) -> Result<(), Error> {
+        let found = bytes.len() as u64;
+        let count = merged.get(F::ENTRIES).and_then(Value::as_array).map_or(0, Vec::len);
+        if found <= limits::MANIFEST && (F::ENTRIES != "layers" || count <= limits::LAYERS) {
+            return Ok(());
+        }
+        let at = self.reader.wire.at(&self.operation());
+        Err(Error::TooLarge { at, limit: limits::MANIFEST, found })
+    }
+}
+
+/// The condition that nothing changed since `current` was read. Registries
+/// that do not know it ignore it.
+fn condition(current: Option<&Document>) -> HeaderMap {
+    let condition = match current {
+        Some(Document { etag: Some(etag), .. }) => Some((header::IF_MATCH, etag.clone())),
+        Some(_) => None,
+        None => Some((header::IF_NONE_MATCH, HeaderValue::from_static("*"))),
+    };
+    condition.into_iter().collect()
+}
+
+/// How long until the second look.
+fn settle(slowest: Duration) -> Duration {
+    let least = (slowest * PATIENCE).clamp(SETTLE, LONGEST_SETTLE);
+    least + least.mul_f64(fastrand::f64() / 2.0)
+}
+
+/// How long somebody waits who lost to another: at random, longer with each
+/// round, up to some rounds' time.
+fn jitter(rounds: u32, slowest: Duration) -> Duration {
+    let most = slowest.max(Duration::from_millis(5)) * rounds.min(8);
+    most.min(LONGEST_SETTLE).mul_f64(fastrand::f64())
+}
