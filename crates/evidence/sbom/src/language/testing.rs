@@ -55,7 +55,8 @@ pub(crate) fn run<C: Cataloger>(cataloger: &C, files: &[(&str, &[u8])]) -> Outco
     let found: Vec<Found<'_, C::Fact>> =
         facts.iter().map(|(origin, path, fact)| Found { path, origin: *origin, fact }).collect();
     let owners = HashMap::new();
-    cataloger.catalog(&View::new(&tree, &owners), &found, &mut report);
+    let view = View { tree: &tree, owners: &owners, distribution: None };
+    cataloger.catalog(&view, &found, &mut report);
     Outcome {
         components: report.components,
         warnings: report.warnings.into_iter().map(|w| format!("{}: {}", w.path, w.reason)).collect(),

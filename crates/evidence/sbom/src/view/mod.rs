@@ -17,7 +17,8 @@ use journal::{Journal, Reading, What};
 pub(crate) use layers::Layers;
 use layers::{Selection, WHITEOUT, cores, is_whiteout};
 pub(crate) use read::Shared;
-use tree::{Kind, Misplaced, Tree};
+pub(crate) use tree::Tree;
+use tree::{Kind, Misplaced};
 
 /// Everything that was read in an image.
 pub(crate) struct Files {
@@ -229,14 +230,9 @@ pub(crate) struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// Whether there is a regular file.
-    pub(crate) fn is_file(&self, path: &str) -> bool {
-        self.tree.find(path).is_some_and(|id| matches!(self.tree.kind(id), Kind::File(_)))
-    }
-
-    /// Whether there is a directory.
-    pub(crate) fn is_directory(&self, path: &str) -> bool {
-        self.tree.find(path).is_some_and(|id| self.tree.kind(id) == Kind::Directory)
+    /// A view without a distribution.
+    pub(crate) fn new(tree: &'a Tree, owners: &'a HashMap<String, String>) -> Self {
+        Self { tree, owners, distribution: None }
     }
 
     /// The path without symbolic links and without a leading `/`: the one by
@@ -245,9 +241,15 @@ impl<'a> View<'a> {
         self.tree.find(path).map(|id| self.tree.path(id))
     }
 
-    /// The names in a directory, sorted; none where there is no directory.
-    pub(crate) fn children(&self, directory: &str) -> Vec<&'a str> {
-        self.tree.find(directory).map(|id| self.tree.children(id)).unwrap_or_default()
+    /// Whether there is a directory.
+    pub(crate) fn is_directory(&self, path: &str) -> bool {
+        self.tree.find(path).is_some_and(|id| self.tree.kind(id) == Kind::Directory)
+    }
+
+    /// As [`View::real_path`], where it is that of a regular file.
+    pub(crate) fn real_file(&self, path: &str) -> Option<String> {
+        let id = self.tree.find(path)?;
+        matches!(self.tree.kind(id), Kind::File(_)).then(|| self.tree.path(id))
     }
 
     /// Package URL, without qualifiers, of the operating system package that
