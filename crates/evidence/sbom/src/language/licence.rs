@@ -22,7 +22,6 @@ const ALIASES: &[(&str, &str)] = &[
     ("0bsd", "0BSD"),
     ("2-clause bsd", "BSD-2-Clause"),
     ("3-clause bsd", "BSD-3-Clause"),
-    ("academic free (afl)", "AFL-3.0"),
     ("agplv3", "AGPL-3.0-only"),
     ("agplv3+", "AGPL-3.0-or-later"),
     ("al-2.0", "Apache-2.0"),
@@ -120,7 +119,6 @@ const ALIASES: &[(&str, &str)] = &[
     ("wtfpl", "WTFPL"),
     ("zlib", "Zlib"),
     ("zlib/libpng (zlib)", "Zlib"),
-    ("zope public", "ZPL-2.1"),
     ("zpl 2.1", "ZPL-2.1"),
 ];
 

@@ -3,6 +3,7 @@
 
 mod elf;
 mod go;
+mod java;
 pub(crate) mod licence;
 mod lock;
 mod npm;
@@ -10,7 +11,7 @@ mod python;
 mod reading;
 mod rust;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod yaml;
 
 use crate::catalog::{Registered, register};
@@ -25,5 +26,6 @@ pub(crate) fn catalogers() -> Vec<Box<dyn Registered>> {
         register(python::LOCKS),
         register(npm::Installed),
         register(npm::LOCKS),
+        register(java::Java),
     ]
 }
