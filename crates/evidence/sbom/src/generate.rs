@@ -106,16 +106,17 @@ fn catalog(files: &Files, catalogers: &[Box<dyn Registered>], matcher: &Matcher,
         if found.is_empty() {
             continue;
         }
-        let view = View { tree: &files.tree, owners: &owners, distribution: bom.distribution.as_ref() };
+        let mut view = View::new(&files.tree, &owners);
+        view.distribution = bom.distribution.as_ref();
         let mut report = Report::new(cataloger.name(), limits.components.saturating_sub(components.len()));
         cataloger.catalog(&view, &found, &mut report);
-        let owned = report.owners(|path| view.real_path(path));
+        let owned = report.owners(|path| view.real_file(path));
         bom.distribution = bom.distribution.or(report.distribution);
         components.append(&mut report.components);
         warnings.append(&mut report.warnings);
         owners.extend(owned);
     }
-    let view = View { tree: &files.tree, owners: &owners, distribution: None };
+    let view = View::new(&files.tree, &owners);
     bom.components = merge::merge(components);
     merge::find_owners(&mut bom.components, |path| view.owner(path).map(str::to_owned));
     bom.warnings = shorten(warnings, limits.warnings);

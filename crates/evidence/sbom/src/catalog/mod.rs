@@ -133,11 +133,6 @@ impl<F> Found<'_, F> {
     pub(crate) fn directory(&self) -> &str {
         self.path.rsplit_once('/').map_or("", |(directory, _)| directory)
     }
-
-    /// The name of the file.
-    pub(crate) fn name(&self) -> &str {
-        self.path.rsplit_once('/').map_or(self.path, |(_, name)| name)
-    }
 }
 
 /// Reads the packages of one ecosystem.

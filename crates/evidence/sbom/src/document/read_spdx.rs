@@ -123,7 +123,7 @@ pub(super) fn read(text: &str, collected: &mut Collected) -> Result<(), Error> {
             "DEPENDS_ON" => collected.edges.push((from, to)),
             "DEPENDENCY_OF" | "RUNTIME_DEPENDENCY_OF" => collected.edges.push((to, from)),
             "OPTIONAL_DEPENDENCY_OF" | "DEV_DEPENDENCY_OF" | "BUILD_DEPENDENCY_OF" | "TEST_DEPENDENCY_OF" => {
-                drop(roles.optional.insert(from));
+                roles.optional.insert(from);
             }
             _ => {}
         }

@@ -15,7 +15,7 @@ pub(super) struct Apk;
 
 /// An installed package.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Package {
+pub(crate) struct Package {
     name: String,
     version: String,
     architecture: String,

@@ -4,6 +4,7 @@ mod apk;
 mod dpkg;
 mod licence;
 mod release;
+mod rpm;
 
 pub use release::Distribution;
 
@@ -12,5 +13,5 @@ use crate::catalog::{Registered, register};
 /// All of them. What a distribution is comes first, since the package URLs of
 /// its packages say so.
 pub(crate) fn catalogers() -> Vec<Box<dyn Registered>> {
-    vec![register(release::OsRelease), register(dpkg::Dpkg), register(apk::Apk)]
+    vec![register(release::OsRelease), register(dpkg::Dpkg), register(apk::Apk), register(rpm::Rpm)]
 }

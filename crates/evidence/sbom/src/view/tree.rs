@@ -395,13 +395,6 @@ impl Tree {
         })
     }
 
-    /// Names in a directory, sorted.
-    pub(crate) fn children(&self, id: Id) -> Vec<&str> {
-        let mut names: Vec<&str> = self.child_ids(id).map(|id| self.name(id)).collect();
-        names.sort_unstable();
-        names
-    }
-
     /// The real path of a node, without a leading `/`.
     pub(crate) fn path(&self, mut id: Id) -> String {
         let mut parts = Vec::new();

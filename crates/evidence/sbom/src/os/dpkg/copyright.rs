@@ -9,7 +9,14 @@ use crate::os::licence;
 
 /// The licences that apply to the package.
 pub(super) fn licence(text: &str) -> Option<String> {
-    let names = if is_machine_readable(text) { stated(text) } else { referred(text) };
+    if is_machine_readable(text) {
+        return licence::all(stated(text));
+    }
+    let names = referred(text);
+    // Whether "or later" was said stands in the text around the name.
+    if names.iter().any(|name| ["GPL", "LGPL", "GFDL"].iter().any(|family| name.starts_with(family))) {
+        return Some(names.into_iter().collect::<Vec<_>>().join(", "));
+    }
     licence::all(names)
 }
 
@@ -88,6 +95,9 @@ mod tests {
     fn free_text_refers_to_common_licences() {
         let text = "On Debian see `/usr/share/common-licenses/Apache-2.0'.\nAnd /usr/share/common-licenses/Apache-2.0.";
         assert_eq!(licence(text).as_deref(), Some("Apache-2.0"));
+        let either =
+            "/usr/share/common-licenses/GPL-2, or a later version, and /usr/share/common-licenses/MPL-2.0";
+        assert_eq!(licence(either).as_deref(), Some("GPL-2, MPL-2.0"));
         assert_eq!(licence("as is"), None);
         assert_eq!(licence(""), None);
     }

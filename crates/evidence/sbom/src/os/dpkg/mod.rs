@@ -14,11 +14,11 @@ use crate::{Component, Purl};
 use status::Package;
 
 /// Reads the packages that dpkg installed.
-pub(super) struct Dpkg;
+pub(crate) struct Dpkg;
 
 /// What one file says.
 #[derive(Debug)]
-pub(super) enum Fact {
+pub(crate) enum Fact {
     /// Installed packages, and what is wrong with others.
     Packages(Vec<Package>, Vec<String>),
     /// The licences of a package.

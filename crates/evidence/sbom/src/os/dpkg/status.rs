@@ -2,7 +2,7 @@
 
 /// An installed package.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Package {
+pub(crate) struct Package {
     pub(super) name: String,
     pub(super) version: String,
     pub(super) architecture: String,
