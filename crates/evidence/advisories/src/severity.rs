@@ -1,0 +1,188 @@
+//! How severe an advisory is: CVSS vectors computed, and the words that
+//! databases use.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How severe, least first. What states no severity that is understood is
+/// [`Severity::Unknown`], which is not the same as harmless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// The advisory states none that is understood.
+    Unknown,
+    /// CVSS below 4.0.
+    Low,
+    /// CVSS 4.0 to 6.9.
+    Medium,
+    /// CVSS 7.0 to 8.9.
+    High,
+    /// CVSS 9.0 and above.
+    Critical,
+}
+
+impl Severity {
+    /// Every severity; the position is its number in the index.
+    pub(crate) const ALL: [Self; 5] = [Self::Unknown, Self::Low, Self::Medium, Self::High, Self::Critical];
+
+    /// The severity that a database's word means, whatever its case: GitHub's
+    /// `MODERATE`, Ubuntu's `negligible`, Red Hat's `Important`, Debian's
+    /// `unimportant`, and `critical`, `high`, `medium`, `low`.
+    pub fn from_word(word: &str) -> Option<Self> {
+        let word = word.trim().trim_end_matches('*').to_ascii_lowercase();
+        Some(match word.as_str() {
+            "critical" | "urgent" => Self::Critical,
+            "high" | "important" | "severe" => Self::High,
+            "medium" | "moderate" => Self::Medium,
+            "low" | "minor" | "negligible" | "unimportant" | "none" => Self::Low,
+            _ => return None,
+        })
+    }
+
+    /// The severity of a CVSS score, by the qualitative scale of CVSS 3 and 4.
+    /// CVSS 2 defines none; NVD used the same words without `critical`.
+    pub fn from_score(score: f64) -> Self {
+        match score {
+            score if score >= 9.0 => Self::Critical,
+            score if score >= 7.0 => Self::High,
+            score if score >= 4.0 => Self::Medium,
+            _ => Self::Low,
+        }
+    }
+
+    /// `critical`, `high`, `medium`, `low`, `unknown`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A severity with the score it comes from, where it comes from one.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Rating {
+    pub(crate) severity: Option<Severity>,
+    /// CVSS score times ten, so that it is exact.
+    pub(crate) tenths: Option<u8>,
+    /// The vector it was computed from; empty where there is none.
+    pub(crate) vector: String,
+}
+
+impl Rating {
+    /// The rating of a CVSS vector of version 2, 3.0, 3.1 or 4.
+    pub(crate) fn from_vector(text: &str) -> Option<Self> {
+        const MOST_BYTES: usize = 512;
+        let text = text.trim();
+        if text.len() > MOST_BYTES {
+            return None;
+        }
+        let cvss: cvss::Cvss = text.parse().ok()?;
+        let score = cvss.score();
+        if !(0.0..=10.0).contains(&score) {
+            return None;
+        }
+        let mut severity = Severity::from_score(score);
+        if matches!(cvss, cvss::Cvss::CvssV20(_)) {
+            severity = severity.min(Severity::High);
+        }
+        // In range by the test above; rounding only removes what floating point added.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let tenths = (score * 10.0).round() as u8;
+        Some(Self { severity: Some(severity), tenths: Some(tenths), vector: text.into() })
+    }
+
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        Severity::from_word(word).map(|severity| Self { severity: Some(severity), ..Self::default() })
+    }
+
+    /// The rating that `severity` entries of an advisory add up to: the newest
+    /// version of CVSS decides, words come last.
+    pub(crate) fn from_entries<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> Option<Self> {
+        let rank = |kind: &str| match kind {
+            "CVSS_V4" => 3,
+            "CVSS_V3" => 2,
+            "CVSS_V2" => 1,
+            _ => 0,
+        };
+        entries
+            .filter_map(|(kind, score)| {
+                let rating = match rank(kind) {
+                    0 => Self::from_word(score),
+                    _ => Self::from_vector(score),
+                };
+                rating.map(|rating| (rank(kind), rating.severity, rating))
+            })
+            .max_by_key(|(rank, severity, _)| (*rank, *severity))
+            .map(|(_, _, rating)| rating)
+    }
+
+    /// The more severe of two.
+    pub(crate) fn worse(self, other: Self) -> Self {
+        let key = |rating: &Self| (rating.severity, rating.tenths);
+        if key(&other) > key(&self) { other } else { self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_of_every_version_are_computed() {
+        // Scores as the calculators of first.org and nvd.nist.gov give them.
+        for (vector, tenths, severity) in [
+            ("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H", 100, Severity::Critical),
+            ("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", 98, Severity::Critical),
+            ("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H", 75, Severity::High),
+            ("CVSS:3.1/AV:N/AC:L/PR:N/UI:R/S:C/C:L/I:L/A:N", 61, Severity::Medium),
+            ("CVSS:3.0/AV:L/AC:H/PR:L/UI:N/S:U/C:L/I:N/A:N", 25, Severity::Low),
+            ("CVSS:3.1/AV:P/AC:H/PR:H/UI:R/S:U/C:N/I:N/A:N", 0, Severity::Low),
+            ("AV:N/AC:L/Au:N/C:C/I:C/A:C", 100, Severity::High),
+            ("AV:N/AC:L/Au:N/C:N/I:N/A:P", 50, Severity::Medium),
+            ("CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:H/SI:H/SA:H", 100, Severity::Critical),
+            ("CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N", 93, Severity::Critical),
+            ("CVSS:4.0/AV:L/AC:L/AT:N/PR:L/UI:N/VC:N/VI:N/VA:L/SC:N/SI:N/SA:N", 48, Severity::Medium),
+        ] {
+            let rating = Rating::from_vector(vector).unwrap_or_else(|| panic!("{vector} is not understood"));
+            assert_eq!((rating.tenths, rating.severity), (Some(tenths), Some(severity)), "{vector}");
+        }
+        for bad in ["", "CVSS:3.1", "CVSS:3.1/AV:N", "CVSS:9.9/AV:N", "9.8", &"AV:N/".repeat(1000)] {
+            assert_eq!(Rating::from_vector(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_newest_cvss_decides_and_a_word_only_without_one() {
+        let entries = [
+            ("Ubuntu", "critical"),
+            ("CVSS_V2", "AV:N/AC:L/Au:N/C:C/I:C/A:C"),
+            ("CVSS_V3", "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H"),
+            ("CVSS_V4", "CVSS:4.0/garbage"),
+        ];
+        let severity = |from: usize, to: usize| {
+            Rating::from_entries(entries[from..to].iter().copied()).and_then(|rating| rating.severity)
+        };
+        assert_eq!(severity(0, 4), Some(Severity::High));
+        assert_eq!(severity(0, 1), Some(Severity::Critical));
+        assert_eq!(severity(3, 4), None);
+        for (word, severity) in [
+            ("MODERATE", Some(Severity::Medium)),
+            ("low**", Some(Severity::Low)),
+            ("Important", Some(Severity::High)),
+            ("not yet assigned", None),
+        ] {
+            assert_eq!(Severity::from_word(word), severity, "{word}");
+        }
+    }
+}
