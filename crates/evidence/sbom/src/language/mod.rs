@@ -1,14 +1,17 @@
 //! Catalogers of programming languages: what was compiled in, installed
 //! beside, or declared in a lock file.
 
+mod dotnet;
 mod elf;
 mod go;
 mod java;
 pub(crate) mod licence;
 mod lock;
 mod npm;
+mod php;
 mod python;
 mod reading;
+mod ruby;
 mod rust;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -27,5 +30,12 @@ pub(crate) fn catalogers() -> Vec<Box<dyn Registered>> {
         register(npm::Installed),
         register(npm::LOCKS),
         register(java::Java),
+        register(java::LOCKS),
+        register(ruby::Installed),
+        register(ruby::LOCKS),
+        register(php::Installed),
+        register(php::LOCKS),
+        register(dotnet::Published),
+        register(dotnet::LOCKS),
     ]
 }

@@ -6,11 +6,14 @@
 //! the name of a package would match the wrong advisories.
 
 mod archive;
+mod gradle;
 mod manifest;
 mod pom;
 mod zip;
 
 use std::collections::{BTreeMap, BTreeSet};
+
+pub(crate) use gradle::LOCKS;
 
 use crate::Component;
 use crate::catalog::{Cataloger, Content, Found, Report, Unread, Want};

@@ -106,10 +106,9 @@ fn read_line(line: &str, reading: &mut Reading, loose: &mut Vec<String>) {
     // Options: other files, indexes, editable directories.
     if line.is_empty() || line.starts_with('-') {
         let file = line.strip_prefix("-r").or_else(|| line.strip_prefix("--requirement"));
-        if let Some(file) = file.map(|file| file.trim_start_matches('=').trim()) {
-            if !file.ends_with("requirements.txt") {
-                reading.warn(format!("it includes {}, which is not read", excerpt(file)));
-            }
+        let other = file.map(|file| file.trim_start_matches('=').trim());
+        if let Some(other) = other.filter(|file| !file.ends_with("requirements.txt")) {
+            reading.warn(format!("it includes {}, which is not read", excerpt(other)));
         }
         return;
     }
