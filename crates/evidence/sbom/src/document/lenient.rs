@@ -15,12 +15,17 @@ use crate::component::{Component, Hash};
 use crate::purl::ParsedPurl;
 use crate::{Bom, Error, merge};
 
-/// Bytes of a document.
-const DOCUMENT: usize = 256 << 20;
-/// Components of a document.
-const COMPONENTS: usize = 1_000_000;
-/// Everything else that is listed: hashes, locations, dependencies.
-const DETAILS: usize = 5_000_000;
+/// How much of a document is read.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    bytes: usize,
+    components: usize,
+    /// Everything that is listed: components, hashes, locations, dependencies.
+    entries: usize,
+}
+
+const BOUNDS: Bounds = Bounds { bytes: 256 << 20, components: 1_000_000, entries: 5_000_000 };
+
 /// Components within components.
 pub(super) const NESTING: u32 = 16;
 
@@ -38,18 +43,22 @@ struct Probe<'a> {
 
 /// Reads a document of either format.
 pub(super) fn read(bytes: &[u8]) -> Result<Bom, Error> {
-    if bytes.len() > DOCUMENT {
-        return Err(Error::TooLarge { limit: format!("{DOCUMENT} bytes") });
+    read_bounded(bytes, BOUNDS)
+}
+
+fn read_bounded(bytes: &[u8], bounds: Bounds) -> Result<Bom, Error> {
+    if bytes.len() > bounds.bytes {
+        return Err(Error::TooLarge { limit: format!("{} bytes", bounds.bytes) });
     }
     let text = std::str::from_utf8(bytes).map_err(|_| Error::malformed("it is not UTF-8"))?;
     let text = text.trim_start_matches('\u{feff}');
     check_depth(text)?;
-    read_within(text, true)
+    read_within(text, bounds, true)
 }
 
-fn read_within(text: &str, may_be_statement: bool) -> Result<Bom, Error> {
+fn read_within(text: &str, bounds: Bounds, may_be_statement: bool) -> Result<Bom, Error> {
     let probe: Probe<'_> = serde_json::from_str(text).map_err(Error::malformed)?;
-    let mut collected = Collected::default();
+    let mut collected = Collected::new(bounds);
     match (probe.bom_format.as_deref(), probe.spdx_version.as_deref(), probe.predicate) {
         (Some(format), None, _) if format.eq_ignore_ascii_case("CycloneDX") => {
             read_cyclonedx::read(text, &mut collected)?;
@@ -60,7 +69,9 @@ fn read_within(text: &str, may_be_statement: bool) -> Result<Bom, Error> {
         (None, Some(version), _) => {
             return Err(Error::malformed(format!("it is {version}; SPDX 2 is read")));
         }
-        (None, None, Some(predicate)) if may_be_statement => return read_within(predicate.get(), false),
+        (None, None, Some(predicate)) if may_be_statement => {
+            return read_within(predicate.get(), bounds, false);
+        }
         _ => return Err(Error::malformed("it has neither `bomFormat` CycloneDX nor `spdxVersion`")),
     }
     Ok(collected.finish())
@@ -90,21 +101,26 @@ fn check_depth(text: &str) -> Result<(), Error> {
 }
 
 /// What was read so far.
-#[derive(Default)]
 pub(super) struct Collected {
+    bounds: Bounds,
     pub(super) bom: Bom,
     /// Base package URLs by the document's own references.
     pub(super) references: HashMap<String, String>,
     /// From and to, by the document's own references.
     pub(super) edges: Vec<(String, String)>,
-    details: usize,
+    entries: usize,
 }
 
 impl Collected {
+    fn new(bounds: Bounds) -> Self {
+        let (references, edges) = (HashMap::new(), Vec::new());
+        Self { bounds, bom: Bom::default(), references, edges, entries: 0 }
+    }
+
     /// Adds a component that the document calls `reference`.
     pub(super) fn add(&mut self, reference: Option<String>, component: Component) -> Result<(), Error> {
-        if self.bom.components.len() >= COMPONENTS {
-            return Err(Error::TooLarge { limit: format!("{COMPONENTS} components") });
+        if self.bom.components.len() >= self.bounds.components {
+            return Err(Error::TooLarge { limit: format!("{} components", self.bounds.components) });
         }
         if let Some(reference) = reference {
             self.references.insert(reference, component.base_purl());
@@ -122,9 +138,9 @@ impl Collected {
         let Some(list) = list.filter(|list| list.get().starts_with('[')) else { return Ok(()) };
         let mut stopped = None;
         let mut one = |element: T| {
-            self.details += 1;
-            let done = if self.details > DETAILS {
-                Err(Error::TooLarge { limit: format!("{DETAILS} entries in its lists") })
+            self.entries += 1;
+            let done = if self.entries > self.bounds.entries {
+                Err(Error::TooLarge { limit: format!("{} entries in its lists", self.bounds.entries) })
             } else {
                 visit(self, element)
             };
@@ -234,5 +250,46 @@ pub(super) fn licences(mut texts: Vec<String>) -> Option<String> {
             Some(grouped.collect::<Vec<_>>().join(" AND "))
         }
         _ => Some(texts.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn read(element: &str, times: usize, bounds: Bounds) -> Result<Bom, Error> {
+        let list = vec![element; times].join(",");
+        read_bounded(format!(r#"{{"bomFormat":"CycloneDX","components":[{list}]}}"#).as_bytes(), bounds)
+    }
+
+    /// Neither much of nothing nor much in one element becomes much memory.
+    #[test]
+    fn what_is_listed_is_counted_wherever_it_is() {
+        const BOUNDS: Bounds = Bounds { bytes: 1 << 20, components: 100, entries: 1000 };
+        let limit = |result: Result<Bom, Error>| match result {
+            Err(Error::TooLarge { limit }) => limit,
+            other => panic!("{other:?}"),
+        };
+        assert!(read("{}", 1000, BOUNDS).is_ok());
+        assert_eq!(limit(read("{}", 1001, BOUNDS)), "1000 entries in its lists");
+        let named = r#"{"name":"a"}"#;
+        assert_eq!(read(named, 100, BOUNDS).unwrap().components.len(), 1);
+        assert_eq!(limit(read(named, 101, BOUNDS)), "100 components");
+        let hashes = format!(r#"{{"name":"a","hashes":[{}]}}"#, vec!["{}"; 99].join(","));
+        assert!(read(&hashes, 10, BOUNDS).is_ok());
+        assert_eq!(limit(read(&hashes, 11, BOUNDS)), "1000 entries in its lists");
+        let nested = format!(r#"{{"components":[{}]}}"#, vec![named; 51].join(","));
+        assert_eq!(limit(read(&nested, 2, BOUNDS)), "100 components");
+        let long = format!(r#"{{"name":"a","description":"{}"}}"#, "x".repeat(1000));
+        assert!(read(&long, 99, BOUNDS).is_ok());
+        assert_eq!(limit(read_bounded(&vec![b' '; (1 << 20) + 1], BOUNDS)), "1048576 bytes");
+        let edges = format!(r#"{{"ref":"a","dependsOn":[{}]}}"#, vec![r#""b""#; 999].join(","));
+        let document = |edges: &str| format!(r#"{{"bomFormat":"CycloneDX","dependencies":[{edges}]}}"#);
+        assert!(read_bounded(document(&edges).as_bytes(), BOUNDS).is_ok());
+        assert_eq!(
+            limit(read_bounded(document(&format!("{edges},{edges}")).as_bytes(), BOUNDS)),
+            "1000 entries in its lists"
+        );
     }
 }
