@@ -86,6 +86,9 @@ pub enum Lie {
     WrongEntryTimestamp,
     /// Rekor v1: the entry is an hour old.
     LateEntry,
+    /// Rekor v1: the entry is from a second to come. Its clock is a little
+    /// fast, as one of two clocks is.
+    EarlyEntry,
     /// Timestamp authority: the stamp is over other bytes.
     TimestampOverOtherBytes,
     /// Timestamp authority: the stamp is from an hour after.

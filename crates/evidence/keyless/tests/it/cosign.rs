@@ -1,0 +1,275 @@
+//! Real cosign, both ways: it accepts what is signed here, and what it signs
+//! with the test kit's services is what our verifier accepts. The kit is a
+//! Sigstore as others see it, lies included.
+
+use std::process::Command;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use plimsoll_testkit::peer::{self, Peers};
+use plimsoll_testkit::registry::TestRegistry;
+use plimsoll_testkit::sigstore::{Claims, Lie, Log, Sigstore};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use plimsoll_evidence_trust::Statement;
+
+use super::{WORKFLOW, accepted, keyless, options, token};
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+
+/// A repository in a registry.
+struct Repository {
+    registry: TestRegistry,
+    client: reqwest::Client,
+}
+
+impl Repository {
+    fn start() -> Self {
+        Self { registry: TestRegistry::start(), client: reqwest::Client::new() }
+    }
+
+    fn url(&self, rest: &str) -> String {
+        format!("{}/v2/acme/payouts/{rest}", self.registry.url())
+    }
+
+    fn reference(&self, digest: &str) -> String {
+        format!("{}/acme/payouts@{digest}", self.registry.host())
+    }
+
+    /// Puts a blob there; its descriptor.
+    async fn blob(&self, media_type: &str, bytes: String) -> Value {
+        let (digest, size) = (plimsoll_oci::digest_of(bytes.as_bytes()), bytes.len());
+        let post = self.client.post(self.url(&format!("blobs/uploads/?digest={digest}"))).body(bytes);
+        assert_eq!(post.send().await.unwrap().status(), 201);
+        json!({"mediaType": media_type, "digest": digest, "size": size})
+    }
+
+    /// Puts a manifest there; its descriptor.
+    async fn manifest(&self, manifest: &Value) -> Value {
+        let bytes = manifest.to_string();
+        let (digest, size) = (plimsoll_oci::digest_of(bytes.as_bytes()), bytes.len());
+        let put = self.client.put(self.url(&format!("manifests/{digest}"))).header("content-type", MANIFEST);
+        assert_eq!(put.body(bytes).send().await.unwrap().status(), 201);
+        json!({"mediaType": MANIFEST, "digest": digest, "size": size})
+    }
+
+    /// Puts an image without layers there; another one for each `name`.
+    async fn image(&self, name: &str) -> Value {
+        let rootfs = json!({"type": "layers", "diff_ids": []});
+        let config = json!({"architecture": "amd64", "author": name, "os": "linux", "rootfs": rootfs});
+        let config = self.blob(CONFIG, config.to_string()).await;
+        let image = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": []});
+        self.manifest(&image).await
+    }
+
+    /// Attaches a bundle to an image, as cosign 3 does.
+    async fn attach(&self, image: &Value, bundle: String) {
+        let empty = self.blob("application/vnd.oci.empty.v1+json", "{}".into()).await;
+        let layer = self.blob(BUNDLE, bundle).await;
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "artifactType": BUNDLE,
+            "config": empty,
+            "layers": [layer],
+            "subject": image,
+            "annotations": {
+                "dev.sigstore.bundle.content": "dsse-envelope",
+                "dev.sigstore.bundle.predicateType": "https://sigstore.dev/cosign/sign/v1",
+            },
+        });
+        self.manifest(&manifest).await;
+    }
+
+    async fn get(&self, rest: &str) -> String {
+        let answer = self.client.get(self.url(rest)).header("accept", MANIFEST).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{rest}");
+        answer.text().await.unwrap()
+    }
+
+    /// The one bundle that is attached to an image.
+    async fn attached(&self, image: &str) -> String {
+        let index: Value = serde_json::from_str(&self.get(&format!("referrers/{image}")).await).unwrap();
+        let [referrer] = index["manifests"].as_array().unwrap().as_slice() else { panic!("{index}") };
+        let digest = referrer["digest"].as_str().unwrap();
+        let manifest: Value = serde_json::from_str(&self.get(&format!("manifests/{digest}")).await).unwrap();
+        let layer = manifest["layers"][0]["digest"].as_str().unwrap();
+        self.get(&format!("blobs/{layer}")).await
+    }
+}
+
+/// cosign with a home of its own, and no network but loopback.
+struct Cosign<'a> {
+    tool: &'static str,
+    peers: Peers,
+    sigstore: &'a Sigstore,
+    folder: TempDir,
+}
+
+impl<'a> Cosign<'a> {
+    fn new(peers: Peers, sigstore: &'a Sigstore, log: Log) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: String| std::fs::write(folder.path().join(name), text).unwrap();
+        write("trusted_root.json", sigstore.trusted_root());
+        write("signing_config.json", sigstore.signing_config(log));
+        write("token", sigstore.token(&Claims::github("acme/payouts")));
+        Self { tool: "cosign", peers, sigstore, folder }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<String, String> {
+        let mut command: Command = self.peers.command(self.tool);
+        command.args(arguments).args(["--allow-http-registry", "--trusted-root", "trusted_root.json"]);
+        command.current_dir(self.folder.path()).env_clear().env("HOME", self.folder.path());
+        if self.tool == "cosign2" {
+            // It asks the internet for what the trusted root says, unless it is told again.
+            command.env("SIGSTORE_REKOR_PUBLIC_KEY", "tlogs.pem");
+            command
+                .env("SIGSTORE_CT_LOG_PUBLIC_KEY_FILE", "ctlogs.pem")
+                .env("SIGSTORE_ROOT_FILE", "root.pem");
+        }
+        let output = command.env("HTTPS_PROXY", "http://127.0.0.1:1").output().unwrap();
+        let text = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        if output.status.success() { Ok(text.concat()) } else { Err(text.concat()) }
+    }
+
+    fn sign(&self, image: &str) -> Result<String, String> {
+        let (config, token) = ("signing_config.json", "token");
+        self.run(&["sign", "--yes", "--signing-config", config, "--identity-token", token, image])
+    }
+
+    fn verify(&self, image: &str, identity: &str) -> Result<String, String> {
+        let issuer = self.sigstore.issuer().url();
+        let identity = ["--certificate-oidc-issuer", &issuer, "--certificate-identity", identity];
+        self.run(&[&["verify"], &identity[..], &[image]].concat())
+    }
+}
+
+#[tokio::test]
+async fn cosign_accepts_what_is_signed_here() {
+    let Some(peers) = peer::require(&["cosign"]) else { return };
+    let sigstore = Sigstore::start();
+    for log in [Log::V1, Log::V2] {
+        let repository = Repository::start();
+        let image = repository.image("ours").await;
+        let digest = image["digest"].as_str().unwrap();
+        let keyless = keyless(&sigstore, log, options());
+        let bundles =
+            keyless.sign(&token(&sigstore), &[Statement::signature(&digest.parse().unwrap())]).await.unwrap();
+        let bundle = bundles[0].json().to_owned();
+        let cosign = Cosign::new(peers.clone(), &sigstore, log);
+        repository.attach(&image, bundle.clone()).await;
+        let reference = repository.reference(digest);
+        cosign.verify(&reference, WORKFLOW).unwrap_or_else(|output| panic!("{log:?}: {output}"));
+        cosign.verify(&reference, "https://github.com/mallory/payouts").unwrap_err();
+
+        // The signature of another image.
+        let other = repository.image("another").await;
+        repository.attach(&other, bundle).await;
+        let reference = repository.reference(other["digest"].as_str().unwrap());
+        cosign.verify(&reference, WORKFLOW).unwrap_err();
+    }
+}
+
+/// cosign 2 finds bundles when it looks for attestations, and knows Rekor v1.
+#[tokio::test]
+async fn cosign_2_accepts_what_is_signed_here() {
+    let Some(peers) = peer::require(&["cosign2"]) else { return };
+    let sigstore = Sigstore::start();
+    let repository = Repository::start();
+    let image = repository.image("ours").await;
+    let digest = image["digest"].as_str().unwrap();
+    let keyless = keyless(&sigstore, Log::V1, options());
+    let bundles =
+        keyless.sign(&token(&sigstore), &[Statement::signature(&digest.parse().unwrap())]).await.unwrap();
+    repository.attach(&image, bundles[0].json().to_owned()).await;
+    let cosign = Cosign { tool: "cosign2", ..Cosign::new(peers, &sigstore, Log::V1) };
+    let root: Value = serde_json::from_str(&sigstore.trusted_root()).unwrap();
+    let write = |name: &str, label: &str, base64: &Value| {
+        let der = STANDARD.decode(base64.as_str().unwrap()).unwrap();
+        let pem = x509_cert::der::pem::encode_string(label, Default::default(), &der).unwrap();
+        std::fs::write(cosign.folder.path().join(name), pem).unwrap();
+    };
+    write("tlogs.pem", "PUBLIC KEY", &root["tlogs"][0]["publicKey"]["rawBytes"]);
+    write("ctlogs.pem", "PUBLIC KEY", &root["ctlogs"][0]["publicKey"]["rawBytes"]);
+    let chain = &root["certificateAuthorities"][0]["certChain"]["certificates"];
+    write("root.pem", "CERTIFICATE", &chain[0]["rawBytes"]);
+    let verify = |identity| {
+        let issuer = sigstore.issuer().url();
+        let reference = repository.reference(digest);
+        let identity = ["--certificate-oidc-issuer", &issuer, "--certificate-identity", identity];
+        cosign.run(
+            &[
+                &[
+                    "verify-attestation",
+                    "--new-bundle-format",
+                    "--type",
+                    "https://sigstore.dev/cosign/sign/v1",
+                ],
+                &identity[..],
+                &[&reference],
+            ]
+            .concat(),
+        )
+    };
+    verify(WORKFLOW).unwrap_or_else(|output| panic!("{output}"));
+    verify("https://github.com/mallory/payouts").unwrap_err();
+}
+
+#[tokio::test]
+async fn cosign_signs_with_the_same_services() {
+    let Some(peers) = peer::require(&["cosign"]) else { return };
+    let sigstore = Sigstore::start();
+    for log in [Log::V1, Log::V2] {
+        let repository = Repository::start();
+        let cosign = Cosign::new(peers.clone(), &sigstore, log);
+        let image = repository.image("theirs").await;
+        let digest = image["digest"].as_str().unwrap();
+        let reference = repository.reference(digest);
+        let before = sigstore.entries(log);
+        cosign.sign(&reference).unwrap_or_else(|output| panic!("{log:?}: {output}"));
+        assert_eq!(sigstore.entries(log), before + 1);
+        cosign.verify(&reference, WORKFLOW).unwrap_or_else(|output| panic!("{log:?}: {output}"));
+        let bundle = repository.attached(digest).await;
+        assert!(accepted(&sigstore, &bundle, &digest.parse().unwrap()), "{log:?}: {bundle}");
+        assert!(!accepted(&sigstore, &bundle, &super::image(1)));
+    }
+}
+
+/// That is what the kit is for: if cosign did not notice, a test with it would
+/// prove nothing.
+#[tokio::test]
+async fn cosign_notices_the_lies_of_the_kit() {
+    let Some(peers) = peer::require(&["cosign"]) else { return };
+    let sigstore = Sigstore::start();
+    for log in [Log::V1, Log::V2] {
+        let repository = Repository::start();
+        let cosign = Cosign::new(peers.clone(), &sigstore, log);
+        let mut lies = vec![
+            Lie::WrongSct,
+            Lie::NoSct,
+            Lie::ExpiredChain,
+            Lie::ExpiredCertificate,
+            Lie::UnknownAuthority,
+            Lie::CertificateForAnotherKey,
+            Lie::EntryForAnotherHash,
+            Lie::WrongCheckpoint,
+            Lie::WrongInclusionProof,
+        ];
+        match log {
+            Log::V1 => lies.extend([Lie::WrongEntryTimestamp, Lie::LateEntry]),
+            Log::V2 => lies.extend([Lie::TimestampOverOtherBytes, Lie::LateTimestamp]),
+        }
+        for lie in lies {
+            let image = repository.image(&format!("{lie:?}")).await;
+            let reference = repository.reference(image["digest"].as_str().unwrap());
+            sigstore.lie(lie);
+            // It notices some only when it verifies.
+            let outcome = cosign.sign(&reference).and_then(|_| cosign.verify(&reference, WORKFLOW));
+            sigstore.tell_the_truth();
+            outcome.expect_err(&format!("{log:?} {lie:?}"));
+        }
+    }
+}
