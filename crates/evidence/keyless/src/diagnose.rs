@@ -102,7 +102,7 @@ impl Diagnose for Error {
             Cause::Config { .. } | Cause::NoService { .. } => {
                 "`cosign signing-config create` writes one".into()
             }
-            Cause::Options { .. } => "nothing was asked yet; correct the option".into(),
+            Cause::Options { .. } => "correct what is named".into(),
             Cause::Unreachable { .. } | Cause::Busy { .. } => {
                 "run it again; signing begins anew with a new key and certificate".into()
             }

@@ -110,6 +110,8 @@ impl Keyless {
     /// # Errors
     /// As both.
     pub async fn sign(&self, token: &IdentityToken, statements: &[Statement]) -> Result<Vec<Bundle>, Error> {
+        // What cannot be signed is told before anything is published.
+        subjects(statements)?;
         self.certify(token).await?.sign(statements).await
     }
 }
@@ -132,12 +134,13 @@ impl Certified<'_> {
     /// One failed: none is returned. What is in the log by then stays there,
     /// and the error says how much that is.
     pub async fn sign(&self, statements: &[Statement]) -> Result<Vec<Bundle>, Error> {
+        let images = subjects(statements)?;
         let progress = Progress::default();
         let parallelism = self.keyless.http.options().parallelism.max(1);
-        let one = |statement| self.sign_one(statement, &progress);
+        let one = |(statement, image)| self.sign_one(statement, image, &progress);
         // All that were begun are ended, so that it is known what is public.
         let outcomes: Vec<Option<Result<Bundle, Error>>> =
-            stream::iter(statements).map(one).buffered(parallelism).collect().await;
+            stream::iter(statements.iter().zip(images)).map(one).buffered(parallelism).collect().await;
         let mut bundles = Vec::with_capacity(statements.len());
         for outcome in outcomes {
             match outcome {
@@ -156,22 +159,31 @@ impl Certified<'_> {
     }
 
     /// `None` when another failed before this one was begun.
-    async fn sign_one(&self, statement: &Statement, progress: &Progress) -> Option<Result<Bundle, Error>> {
+    async fn sign_one(
+        &self,
+        statement: &Statement,
+        image: Digest,
+        progress: &Progress,
+    ) -> Option<Result<Bundle, Error>> {
         if progress.failed.load(Ordering::SeqCst) {
             return None;
         }
-        let outcome = self.bundle(statement, progress).await;
+        let outcome = self.bundle(statement, &image, progress).await;
         if outcome.is_err() {
             progress.failed.store(true, Ordering::SeqCst);
         }
         Some(outcome)
     }
 
-    async fn bundle(&self, statement: &Statement, progress: &Progress) -> Result<Bundle, Error> {
+    async fn bundle(
+        &self,
+        statement: &Statement,
+        image: &Digest,
+        progress: &Progress,
+    ) -> Result<Bundle, Error> {
         let Keyless { services, http, .. } = self.keyless;
         let Accepted { der, not_before, not_after, .. } = &self.certificate;
         let within = Within { from: *not_before, until: *not_after };
-        let image = subject(statement)?;
         let mut envelope = Envelope {
             payload_type: PAYLOAD_TYPE.into(),
             payload: statement.payload(),
@@ -201,12 +213,11 @@ impl Certified<'_> {
             };
             let log = |rekor| rekor::log(http, rekor, services.rekor_version, &record);
             let logged = needed(&services.rekor, log).await?;
-            progress.entries.fetch_add(logged.len(), Ordering::SeqCst);
-            let entries = logged.iter().map(|logged| match logged {
-                Logged::Entry(entry) => Some(&**entry),
-                Logged::Already => None,
-            });
-            let Some(entries) = entries.collect::<Option<Vec<&Entry>>>() else { continue };
+            let entries: Vec<&Entry> = logged.iter().filter_map(Logged::entry).collect();
+            progress.entries.fetch_add(entries.len(), Ordering::SeqCst);
+            if entries.len() < logged.len() {
+                continue;
+            }
             let stamps: Vec<_> =
                 timestamps.iter().map(|stamp| json!({"signedTimestamp": STANDARD.encode(stamp)})).collect();
             let material = json!({
@@ -219,10 +230,10 @@ impl Certified<'_> {
                 r#"{{"mediaType":"{BUNDLE_MEDIA_TYPE}","verificationMaterial":{material},"dsseEnvelope":{text}}}"#
             );
             settle(&entries).await;
-            return self.verified(bundle, &image).map_err(|reason| Cause::Unverified { reason }.into());
+            return self.verified(bundle, image).map_err(|reason| Cause::Unverified { reason }.into());
         }
         let reason = format!("the log says {MOST_SIGNATURES} times that it has a new signature already");
-        Err(Cause::Unverified { reason }.into())
+        Err(Error::from(Cause::Unverified { reason }).with_published(Published::PerhapsEntries))
     }
 
     /// The bundle, if it verifies as everybody will verify it.
@@ -252,6 +263,11 @@ async fn settle(entries: &[&Entry]) {
     {
         tokio::time::sleep(wait).await;
     }
+}
+
+/// The images that statements are about, one for each.
+fn subjects(statements: &[Statement]) -> Result<Vec<Digest>, Error> {
+    statements.iter().map(subject).collect()
 }
 
 /// The image that a statement is about; without one nothing could be verified.

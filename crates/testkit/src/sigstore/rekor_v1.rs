@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -57,6 +57,8 @@ impl RekorV1 {
             .route("/api/v1/log/entries", post(create))
             .route("/api/v1/log/entries/{uuid}", get(read))
             .route("/api/v1/log/publicKey", get(public_key))
+            // It is sent whole envelopes, and an SBOM has megabytes.
+            .layer(DefaultBodyLimit::max(32 << 20))
             .with_state(Arc::clone(self))
     }
 

@@ -97,6 +97,16 @@ pub(crate) enum Logged {
     Already,
 }
 
+impl Logged {
+    /// The entry, where there is one.
+    pub(crate) fn entry(&self) -> Option<&Entry> {
+        match self {
+            Self::Entry(entry) => Some(entry),
+            Self::Already => None,
+        }
+    }
+}
+
 /// Logs a signature.
 ///
 /// # Errors

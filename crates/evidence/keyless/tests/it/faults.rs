@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use plimsoll_evidence_keyless::{Cause, Error, Options, Published, Service, SigningConfig};
+use plimsoll_evidence_keyless::{
+    Cause, Error, Keyless, Options, Published, RekorVersion, Service, SigningConfig,
+};
 use plimsoll_model::{Class, Diagnose as _};
 use plimsoll_testkit::registry::Fault;
 use plimsoll_testkit::sigstore::{Endpoint, Lie, Log, Sigstore};
@@ -194,7 +196,33 @@ async fn another_instance_stands_in_for_one_that_is_down() {
     }
     let config = SigningConfig::read(config.to_string().as_bytes(), "of the test").unwrap();
     let services = config.services(jiff::Timestamp::now()).unwrap();
-    let keyless =
-        plimsoll_evidence_keyless::Keyless::new(services, &sigstore.trusted_root(), options()).unwrap();
+    let keyless = Keyless::new(services, &sigstore.trusted_root(), options()).unwrap();
     assert_eq!(keyless.sign(&token(&sigstore), &statements(2)).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_log_that_has_everything_already_is_not_believed_for_ever() {
+    let sigstore = Sigstore::start();
+    let faults = sigstore.rekor(Log::V2).faults();
+    faults.on("POST", "/log/entries").then(Fault::Status { status: 409, retry_after: None });
+    let error = sign(&sigstore, Log::V2, 1).await.unwrap_err();
+    assert_eq!((error.code(), error.published()), ("KLS-019", Published::PerhapsEntries));
+    assert_eq!(faults.count("POST", "/log/entries"), 3);
+    // Of v1 it must say where.
+    let faults = sigstore.rekor(Log::V1).faults();
+    faults.on("POST", "/log/entries").then(Fault::Status { status: 409, retry_after: None });
+    let error = sign(&sigstore, Log::V1, 1).await.unwrap_err();
+    assert_eq!((error.code(), error.published()), ("KLS-012", Published::PerhapsEntries));
+}
+
+#[tokio::test]
+async fn what_does_not_speak_tls_is_not_trusted_with_a_token() {
+    let sigstore = Sigstore::start();
+    let fulcio = format!("https://{}", sigstore.fulcio().host());
+    let rekor = sigstore.rekor(Log::V1).url();
+    let services = SigningConfig::endpoints(&fulcio, (&rekor, RekorVersion::V1), None).unwrap();
+    let keyless = Keyless::new(services, &sigstore.trusted_root(), options()).unwrap();
+    let error = keyless.sign(&token(&sigstore), &statements(1)).await.unwrap_err();
+    assert_eq!((error.code(), error.published()), ("KLS-009", Published::Nothing));
+    assert_eq!(sigstore.fulcio().faults().requests(), []);
 }
