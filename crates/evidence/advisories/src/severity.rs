@@ -88,6 +88,16 @@ impl Rating {
             return None;
         }
         let cvss: cvss::Cvss = text.parse().ok()?;
+        // A vector that leaves something out would come to a score of 0.
+        let base: &[&str] = match cvss {
+            cvss::Cvss::CvssV20(_) => &["AV", "AC", "Au", "C", "I", "A"],
+            cvss::Cvss::CvssV40(_) => &["AV", "AC", "AT", "PR", "UI", "VC", "VI", "VA", "SC", "SI", "SA"],
+            _ => &["AV", "AC", "PR", "UI", "S", "C", "I", "A"],
+        };
+        let stated = |metric: &&str| text.split('/').any(|part| part.split(':').next() == Some(*metric));
+        if !base.iter().all(|metric| stated(metric)) {
+            return None;
+        }
         let score = cvss.score();
         if !(0.0..=10.0).contains(&score) {
             return None;
@@ -157,7 +167,16 @@ mod tests {
             let rating = Rating::from_vector(vector).unwrap_or_else(|| panic!("{vector} is not understood"));
             assert_eq!((rating.tenths, rating.severity), (Some(tenths), Some(severity)), "{vector}");
         }
-        for bad in ["", "CVSS:3.1", "CVSS:3.1/AV:N", "CVSS:9.9/AV:N", "9.8", &"AV:N/".repeat(1000)] {
+        for bad in [
+            "",
+            "CVSS:3.1",
+            "CVSS:3.1/AV:N",
+            "CVSS:4.0/AV:N/AC:L",
+            "AV:N/AC:L/Au:N",
+            "CVSS:9.9/AV:N",
+            "9.8",
+            &"AV:N/".repeat(1000),
+        ] {
             assert_eq!(Rating::from_vector(bad), None, "{bad}");
         }
     }

@@ -3,7 +3,7 @@
 pub(crate) mod group;
 pub(crate) mod range;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -1,22 +1,24 @@
 //! Where advisories come from: files and directories, found, told apart, read
 //! in parallel.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
 use crate::advisory::Advisory;
 use crate::error::Error;
 
+use walk::Form;
+pub(crate) use walk::{Found, find, fingerprint};
+
 mod osv;
 mod rustsec;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod zip;
 
 /// What is read at most. The defaults are far above every published database.
@@ -45,128 +47,6 @@ pub struct Warning {
     pub file: String,
     /// What is wrong with it.
     pub why: String,
-}
-
-/// How a file is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Json,
-    RustSec,
-    Zip,
-}
-
-impl Form {
-    fn of(name: &str) -> Option<Self> {
-        match name.rsplit_once('.')?.1 {
-            "json" => Some(Self::Json),
-            "md" | "toml" => Some(Self::RustSec),
-            "zip" => Some(Self::Zip),
-            _ => None,
-        }
-    }
-}
-
-/// A file of a database.
-#[derive(Debug, Clone)]
-pub(crate) struct Found {
-    path: PathBuf,
-    /// Within the database that was named.
-    name: String,
-    size: u64,
-    /// Nanoseconds since 1970.
-    modified: i128,
-    form: Form,
-}
-
-impl Found {
-    /// When the file was last written, in seconds since 1970.
-    pub(crate) fn modified_seconds(&self) -> i64 {
-        i64::try_from(self.modified.div_euclid(1_000_000_000)).unwrap_or(0)
-    }
-}
-
-/// Every file of the databases, in a fixed order.
-pub(crate) fn find(roots: &[PathBuf], limits: &Limits) -> Result<Vec<Found>, Error> {
-    let mut found = Vec::new();
-    for root in roots {
-        let metadata = match fs::metadata(root) {
-            Ok(metadata) => metadata,
-            Err(why) if why.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Error::NoDatabase { path: root.clone() });
-            }
-            Err(source) => return Err(Error::Unreadable { path: root.clone(), source }),
-        };
-        let before = found.len();
-        if metadata.is_dir() {
-            walk(root, "", limits.depth, limits, &mut found)?;
-        } else {
-            let name = root.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-            let form = Form::of(&name).ok_or_else(|| Error::NotADatabase { path: root.clone() })?;
-            found.push(describe(root.clone(), name, form, &metadata));
-        }
-        found[before..].sort_by(|a, b| a.name.cmp(&b.name));
-    }
-    Ok(found)
-}
-
-fn describe(path: PathBuf, name: String, form: Form, metadata: &fs::Metadata) -> Found {
-    use std::os::unix::fs::MetadataExt as _;
-    let modified = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
-    Found { path, name, size: metadata.len(), modified, form }
-}
-
-fn walk(dir: &Path, prefix: &str, depth: u32, limits: &Limits, found: &mut Vec<Found>) -> Result<(), Error> {
-    let unreadable = |path: &Path| {
-        let path = path.to_owned();
-        move |source| Error::Unreadable { path, source }
-    };
-    if depth == 0 {
-        return Err(Error::TooMuch {
-            path: dir.into(),
-            what: "directories within directories",
-            most: limits.depth.into(),
-        });
-    }
-    for entry in fs::read_dir(dir).map_err(unreadable(dir))? {
-        let entry = entry.map_err(unreadable(dir))?;
-        let file_name = entry.file_name();
-        let Some(file_name) = file_name.to_str().filter(|name| !name.starts_with('.')) else { continue };
-        let path = entry.path();
-        let kind = entry.file_type().map_err(unreadable(&path))?;
-        let name = if prefix.is_empty() { file_name.to_owned() } else { format!("{prefix}/{file_name}") };
-        if kind.is_dir() {
-            walk(&path, &name, depth - 1, limits, found)?;
-            continue;
-        }
-        let Some(form) = Form::of(file_name) else { continue };
-        // Mounted volumes show their files as symbolic links. Links to
-        // directories are not followed: they can lead round in circles.
-        let metadata = if kind.is_symlink() { fs::metadata(&path) } else { entry.metadata() };
-        let metadata = metadata.map_err(unreadable(&path))?;
-        if !metadata.is_file() {
-            continue;
-        }
-        if found.len() as u64 >= limits.files {
-            return Err(Error::TooMuch { path: dir.into(), what: "files", most: limits.files });
-        }
-        found.push(describe(path, name, form, &metadata));
-    }
-    Ok(())
-}
-
-/// A hash over names, sizes and times of the files: another one means that the
-/// database has changed.
-pub(crate) fn fingerprint(found: &[Found]) -> [u8; 32] {
-    let mut context = digest::Context::new(&digest::SHA256);
-    for file in found {
-        context.update(&(file.name.len() as u64).to_le_bytes());
-        context.update(file.name.as_bytes());
-        context.update(&file.size.to_le_bytes());
-        context.update(&file.modified.to_le_bytes());
-    }
-    let mut hash = [0; 32];
-    hash.copy_from_slice(context.finish().as_ref());
-    hash
 }
 
 /// What one file gave: its place in the order of all, and advisories or a warning.

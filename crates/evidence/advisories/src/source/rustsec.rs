@@ -172,6 +172,7 @@ fn interval(text: &str) -> Result<Interval, String> {
         let at = |version: String| Some(Point { version, after: false });
         let (from, to) = match operator.trim() {
             "" if partial.numbers.is_empty() => (None, None),
+            _ if partial.numbers.is_empty() => return Err(bad()),
             ">=" => (at(partial.lowest()), None),
             "<" => (None, at(partial.lowest())),
             ">" if partial.is_whole() => (Some(Point { version: partial.lowest(), after: true }), None),

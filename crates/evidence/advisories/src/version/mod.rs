@@ -172,7 +172,7 @@ fn is_number(text: &str) -> bool {
 }
 
 /// Splits off the longest beginning whose bytes all satisfy `wanted`.
-fn take_while<'a>(text: &'a str, wanted: impl Fn(u8) -> bool) -> (&'a str, &'a str) {
+fn take_while(text: &str, wanted: impl Fn(u8) -> bool) -> (&str, &str) {
     let end = text.bytes().position(|b| !wanted(b)).unwrap_or(text.len());
     text.split_at(end)
 }
