@@ -1,12 +1,13 @@
 //! From an identity token to bundles: key, certificate, signature, time, log,
 //! bundle, and the verification of what came out.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use jiff::Timestamp;
 use plimsoll_evidence_trust::{
     BUNDLE_MEDIA_TYPE, Bundle, Clock, Envelope, Evidence, Outcome, PAYLOAD_TYPE, Root, Signature, SignedBy,
@@ -65,6 +66,34 @@ struct Progress {
     failed: AtomicBool,
     /// Entries that are in the log.
     entries: AtomicUsize,
+    /// A log was asked whose answer cannot be relied on.
+    perhaps: AtomicBool,
+}
+
+impl Progress {
+    fn note(&self, error: &Error) {
+        self.perhaps.fetch_or(error.published() > Published::Certificate, Ordering::SeqCst);
+    }
+
+    fn published(&self) -> Published {
+        match (self.entries.load(Ordering::SeqCst), self.perhaps.load(Ordering::SeqCst)) {
+            (0, false) => Published::Certificate,
+            (0, true) => Published::PerhapsEntries,
+            (count, _) => Published::Entries(count),
+        }
+    }
+}
+
+impl fmt::Debug for Keyless {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyless").field("services", &self.services).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Certified<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certified").field("identity", self.identity()).finish_non_exhaustive()
+    }
 }
 
 impl Keyless {
@@ -137,21 +166,19 @@ impl Certified<'_> {
         let images = subjects(statements)?;
         let progress = Progress::default();
         let parallelism = self.keyless.http.options().parallelism.max(1);
-        let one = |(statement, image)| self.sign_one(statement, image, &progress);
-        // All that were begun are ended, so that it is known what is public.
+        // All that were begun are ended, so that it is known what is public. Boxed,
+        // so that the compiler sees that they may move between threads.
+        let mut signing = Vec::with_capacity(statements.len());
+        for (statement, image) in statements.iter().zip(images) {
+            signing.push(self.sign_one(statement, image, &progress).boxed());
+        }
         let outcomes: Vec<Option<Result<Bundle, Error>>> =
-            stream::iter(statements.iter().zip(images)).map(one).buffered(parallelism).collect().await;
+            stream::iter(signing).buffered(parallelism).collect().await;
         let mut bundles = Vec::with_capacity(statements.len());
         for outcome in outcomes {
             match outcome {
                 Some(Ok(bundle)) => bundles.push(bundle),
-                Some(Err(error)) => {
-                    let entries = match progress.entries.load(Ordering::SeqCst) {
-                        0 => Published::Certificate,
-                        count => Published::Entries(count),
-                    };
-                    return Err(error.with_published(entries));
-                }
+                Some(Err(error)) => return Err(error.with_published(progress.published())),
                 None => {}
             }
         }
@@ -211,7 +238,11 @@ impl Certified<'_> {
                 signature: &signature,
                 certificate: der,
             };
-            let log = |rekor| rekor::log(http, rekor, services.rekor_version, &record);
+            let record = &record;
+            let log = |rekor| async move {
+                let logged = rekor::log(http, rekor, services.rekor_version, record).await;
+                logged.inspect_err(|error| progress.note(error))
+            };
             let logged = needed(&services.rekor, log).await?;
             let entries: Vec<&Entry> = logged.iter().filter_map(Logged::entry).collect();
             progress.entries.fetch_add(entries.len(), Ordering::SeqCst);
@@ -273,8 +304,8 @@ fn subjects(statements: &[Statement]) -> Result<Vec<Digest>, Error> {
 /// The image that a statement is about; without one nothing could be verified.
 fn subject(statement: &Statement) -> Result<Digest, Error> {
     let digests = statement.subjects.iter().filter_map(|subject| subject.digest.get("sha256"));
-    let images = digests.filter_map(|hex| format!("sha256:{hex}").parse().ok());
-    images.into_iter().next().ok_or_else(|| {
+    let mut images = digests.filter_map(|hex| format!("sha256:{hex}").parse().ok());
+    images.next().ok_or_else(|| {
         let reason = "it names no subject by its SHA-256".into();
         Cause::Options { option: "statement".into(), reason }.into()
     })

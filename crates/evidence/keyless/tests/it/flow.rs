@@ -118,3 +118,12 @@ async fn a_statement_without_an_image_is_refused_before_anything_is_asked() {
     certified.sign(&statements).await.unwrap_err();
     assert_eq!(sigstore.rekor(Log::V1).faults().requests(), []);
 }
+
+/// Whoever signs may do it in a task of its own.
+#[tokio::test]
+async fn signing_can_be_spawned() {
+    let sigstore = Sigstore::start();
+    let (keyless, token) = (keyless(&sigstore, Log::V2, options()), token(&sigstore));
+    let signing = tokio::spawn(async move { keyless.sign(&token, &statements(2)).await });
+    assert_eq!(signing.await.unwrap().unwrap().len(), 2);
+}
