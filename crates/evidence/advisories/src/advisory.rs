@@ -45,7 +45,8 @@ pub(crate) struct Range {
     pub(crate) events: Vec<Event>,
 }
 
-/// A point of a range, in OSV's words; [`EventKind::After`] is ours.
+/// A point of a range, in OSV's words; [`EventKind::After`] and
+/// [`EventKind::Until`] are ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Event {
     pub(crate) kind: EventKind,
@@ -61,6 +62,9 @@ pub(crate) enum EventKind {
     After,
     /// Not affected from here on.
     Fixed,
+    /// Not affected from here on, but not because it was fixed: RustSec's
+    /// `unaffected = [">= 0.2.0, < 0.2.7"]`.
+    Until,
     /// Affected up to and including this version.
     LastAffected,
     /// Nothing from here on belongs to the range.
@@ -69,8 +73,8 @@ pub(crate) enum EventKind {
 
 impl EventKind {
     /// Every kind; the position is its number in the index.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Introduced, Self::After, Self::Fixed, Self::LastAffected, Self::Limit];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Introduced, Self::After, Self::Fixed, Self::Until, Self::LastAffected, Self::Limit];
 }
 
 /// The first line, cut at a length that fits on a screen.

@@ -95,7 +95,7 @@ impl Rating {
             _ => &["AV", "AC", "PR", "UI", "S", "C", "I", "A"],
         };
         let stated = |metric: &&str| text.split('/').any(|part| part.split(':').next() == Some(*metric));
-        if !base.iter().all(|metric| stated(metric)) {
+        if !base.iter().all(stated) {
             return None;
         }
         let score = cvss.score();
@@ -146,6 +146,8 @@ impl Rating {
 
 #[cfg(test)]
 mod tests {
+    use plimsoll_testkit::peer;
+
     use super::*;
 
     #[test]
@@ -203,5 +205,84 @@ mod tests {
         ] {
             assert_eq!(Severity::from_word(word), severity, "{word}");
         }
+    }
+
+    /// Red Hat's calculator for Python gives the same scores.
+    #[test]
+    fn cvss_for_python_agrees() {
+        let Some(peers) = peer::require(&["python3"]) else { return };
+        let present = peers.command("python3").args(["-c", "import cvss"]).output();
+        if peer::need("Python's cvss", present.ok().filter(|output| output.status.success())).is_none() {
+            return;
+        }
+        let mut seed = 7_u64;
+        let mut pick = |values: &str| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let at = usize::try_from(seed >> 40).unwrap_or(0) % values.len();
+            values[at..=at].to_owned()
+        };
+        let mut vector = |start: &str, metrics: &[(&str, &str)]| {
+            let parts: Vec<_> =
+                metrics.iter().map(|(metric, values)| format!("{metric}:{}", pick(values))).collect();
+            format!("{start}{}", parts.join("/"))
+        };
+        let v2 = [("AV", "LAN"), ("AC", "HML"), ("Au", "MSN"), ("C", "NPC"), ("I", "NPC"), ("A", "NPC")];
+        let v3 = [
+            ("AV", "NALP"),
+            ("AC", "LH"),
+            ("PR", "NLH"),
+            ("UI", "NR"),
+            ("S", "UC"),
+            ("C", "NLH"),
+            ("I", "NLH"),
+            ("A", "NLH"),
+        ];
+        let v4 = [
+            ("AV", "NALP"),
+            ("AC", "LH"),
+            ("AT", "NP"),
+            ("PR", "NLH"),
+            ("UI", "NPA"),
+            ("VC", "NLH"),
+            ("VI", "NLH"),
+            ("VA", "NLH"),
+            ("SC", "NLH"),
+            ("SI", "NLH"),
+            ("SA", "NLH"),
+            ("E", "XAPU"),
+        ];
+        let mut vectors = Vec::new();
+        for _ in 0..1500 {
+            vectors.push(vector("", &v2));
+            vectors.push(vector("CVSS:3.0/", &v3));
+            vectors.push(vector("CVSS:3.1/", &v3));
+            vectors.push(vector("CVSS:4.0/", &v4));
+        }
+        let mut input = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+        std::io::Write::write_all(&mut input, vectors.join("\n").as_bytes())
+            .expect("a temporary file is writable");
+        let program = "import sys, cvss\nfor l in open(sys.argv[1]):\n l = l.strip()\n \
+                       c = cvss.CVSS4(l) if l.startswith('CVSS:4') else cvss.CVSS3(l) if l.startswith('CVSS:3') else cvss.CVSS2(l)\n \
+                       print(c.scores()[0])";
+        let output =
+            peers.command("python3").args(["-c", program]).arg(input.path()).output().expect("python3 runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let scores = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(scores.len(), vectors.len());
+        let wrong: Vec<_> = vectors
+            .iter()
+            .zip(&scores)
+            .filter(|(vector, theirs)| {
+                let ours = Rating::from_vector(vector).and_then(|rating| rating.tenths);
+                theirs.parse::<f64>().ok() != ours.map(|tenths| f64::from(tenths) / 10.0)
+            })
+            .collect();
+        assert!(
+            wrong.is_empty(),
+            "{} of {}: {:?}",
+            wrong.len(),
+            vectors.len(),
+            &wrong[..wrong.len().min(10)]
+        );
     }
 }

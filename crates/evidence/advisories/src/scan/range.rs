@@ -83,7 +83,7 @@ impl<'a> Extent<'a> {
             match point.kind {
                 EventKind::Introduced if order.is_ge() => inside = true,
                 EventKind::After if order.is_gt() => inside = true,
-                EventKind::Fixed if order.is_ge() => inside = false,
+                EventKind::Fixed | EventKind::Until if order.is_ge() => inside = false,
                 EventKind::LastAffected if order.is_gt() => inside = false,
                 _ => {}
             }
@@ -125,7 +125,7 @@ pub(crate) fn surely_within(extents: &[Extent<'_>], text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use EventKind::{After, Fixed, Introduced, LastAffected, Limit};
+    use EventKind::{After, Fixed, Introduced, LastAffected, Limit, Until};
 
     fn judge(events: &[(EventKind, &str)], version: &str) -> String {
         match Extent::of(Scheme::SemVer, events.iter().copied()).judge(version) {
@@ -142,6 +142,7 @@ mod tests {
             &[(Fixed, "2.1.0"), (Introduced, "2.0.0"), (Fixed, "1.2.0"), (Introduced, "1.0.0")][..];
         let last = &[(Introduced, "0"), (LastAffected, "1.2.0")][..];
         let after = &[(After, "1.0.0"), (Fixed, "1.2.0")][..];
+        let unfixed = &[(Introduced, "0"), (Until, "0.2.0"), (Introduced, "0.2.3"), (Fixed, "0.2.7")][..];
         let limited = &[(Introduced, "1.0.0"), (Limit, "1.5.0")][..];
         let joined = &[(Introduced, "1.0.0"), (Fixed, "2.0.0"), (Introduced, "2.0.0"), (Fixed, "3.0.0")][..];
         for (events, version, expected) in [
@@ -168,6 +169,8 @@ mod tests {
             (&[(Introduced, "1.0.0"), (LastAffected, "1.0.0")], "1.0.0", "in, no fix"),
             (&[(Introduced, "1.0.0"), (LastAffected, "1.0.0")], "1.0.1", "out"),
             (&[(Fixed, "1.0.0")], "0.9.0", "in, 1.0.0"),
+            (unfixed, "0.1.0", "in, 0.2.7"),
+            (unfixed, "0.2.0", "out"),
             (&[(Introduced, "0")], "latest", "in, no fix"),
             (&[(Introduced, "0")], "", "in, no fix"),
             (&[], "1.0.0", "out"),

@@ -60,8 +60,11 @@ struct Versions {
 /// # Errors
 /// What is wrong with it, in words.
 pub(crate) fn parse(text: &str) -> Result<Option<Advisory>, String> {
-    let (front, body) = match text.trim_start_matches('\u{feff}').trim_start().strip_prefix("```toml") {
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    let (front, body) = match text.strip_prefix("```toml") {
         Some(rest) => rest.split_once("\n```").ok_or("its block of TOML does not end")?,
+        // Markdown begins with a heading, and may show what an advisory looks like.
+        None if text.contains("\n```") => return Ok(None),
         None => (text, ""),
     };
     if !front.lines().any(|line| line.trim() == "[advisory]") {
@@ -74,18 +77,13 @@ pub(crate) fn parse(text: &str) -> Result<Option<Advisory>, String> {
     }
     let heading = body.lines().find_map(|line| line.strip_prefix("# "));
     let text = head.title.as_deref().or(heading).or(head.description.as_deref()).unwrap_or_default();
-    let safe = [
-        document.versions.patched,
-        document.versions.unaffected,
-        head.patched_versions,
-        head.unaffected_versions,
-    ];
-    let safe: Vec<String> = safe.into_iter().flatten().collect();
+    let patched = [document.versions.patched, head.patched_versions].concat();
+    let unaffected = [document.versions.unaffected, head.unaffected_versions].concat();
     let day = |text: &str| format!("{}T00:00:00Z", text.trim()).parse::<Timestamp>().ok();
     let affected = Affected {
         ecosystem: "crates.io".into(),
         name: head.package,
-        ranges: vec![Range { scheme: Scheme::SemVer, events: remainder(&safe)? }],
+        ranges: vec![Range { scheme: Scheme::SemVer, events: remainder(&patched, &unaffected)? }],
         versions: Vec::new(),
         rating: Rating::default(),
     };
@@ -107,6 +105,8 @@ pub(crate) fn parse(text: &str) -> Result<Option<Advisory>, String> {
 struct Interval {
     from: Option<Point>,
     to: Option<Point>,
+    /// Its versions have a fix; else they never had the flaw.
+    patched: bool,
 }
 
 /// A version; `after` puts the point behind it instead of before it.
@@ -124,12 +124,19 @@ impl Point {
 }
 
 /// The events of all versions that none of the requirements matches.
-fn remainder(safe: &[String]) -> Result<Vec<Event>, String> {
+fn remainder(patched: &[String], unaffected: &[String]) -> Result<Vec<Event>, String> {
     const MOST_REQUIREMENTS: usize = 1000;
-    if safe.len() > MOST_REQUIREMENTS {
+    if patched.len() + unaffected.len() > MOST_REQUIREMENTS {
         return Err(format!("it has more than {MOST_REQUIREMENTS} version requirements"));
     }
-    let mut intervals = safe.iter().map(|text| interval(text)).collect::<Result<Vec<_>, _>>()?;
+    let all = patched.iter().map(|text| (text, true)).chain(unaffected.iter().map(|text| (text, false)));
+    let mut intervals = all.map(|(text, patched)| interval(text, patched)).collect::<Result<Vec<_>, _>>()?;
+    // A requirement that contradicts itself matches nothing.
+    intervals.retain(|interval| match (&interval.from, &interval.to) {
+        (Some(from), Some(to)) => from.compare(to).is_lt(),
+        _ => true,
+    });
+    // Stable: where both begin, it is the fix that counts.
     intervals.sort_by(|a, b| match (&a.from, &b.from) {
         (Some(a), Some(b)) => a.compare(b),
         (a, b) => a.is_some().cmp(&b.is_some()),
@@ -149,7 +156,11 @@ fn remainder(safe: &[String]) -> Result<Vec<Event>, String> {
             && reached.as_ref().is_none_or(|reached| reached.compare(&from).is_lt())
         {
             events.push(introduced(reached.as_ref()));
-            let kind = if from.after { EventKind::LastAffected } else { EventKind::Fixed };
+            let kind = match (from.after, interval.patched) {
+                (true, _) => EventKind::LastAffected,
+                (false, true) => EventKind::Fixed,
+                (false, false) => EventKind::Until,
+            };
             events.push(Event { kind, version: from.version });
         }
         let Some(to) = interval.to else { return Ok(events) };
@@ -162,9 +173,9 @@ fn remainder(safe: &[String]) -> Result<Vec<Event>, String> {
 }
 
 /// One of Cargo's version requirements, `>= 1.2, < 2`, as an interval.
-fn interval(text: &str) -> Result<Interval, String> {
+fn interval(text: &str, patched: bool) -> Result<Interval, String> {
     let bad = || format!("`{}` is not a version requirement", text.chars().take(80).collect::<String>());
-    let mut interval = Interval { from: None, to: None };
+    let mut interval = Interval { from: None, to: None, patched };
     for comparator in text.split(',').map(str::trim) {
         let (operator, version) =
             comparator.split_at(comparator.find(|c: char| !"<>=^~ ".contains(c)).unwrap_or(0));
@@ -259,10 +270,11 @@ impl Partial {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scan::range::{Extent, Verdict};
 
     fn events(requirements: &[&str]) -> Vec<(EventKind, String)> {
         let requirements: Vec<String> = requirements.iter().map(|text| (*text).into()).collect();
-        let events = remainder(&requirements).unwrap_or_else(|why| panic!("{why}"));
+        let events = remainder(&requirements, &[]).unwrap_or_else(|why| panic!("{why}"));
         events.into_iter().map(|event| (event.kind, event.version)).collect()
     }
 
@@ -302,7 +314,7 @@ mod tests {
             assert_eq!(events(requirements), expected, "{requirements:?}");
         }
         for bad in ["", ">=", "1.2.3.4", ">> 1", "1.a", "latest", "1-alpha"] {
-            assert!(interval(bad).is_err(), "{bad}");
+            assert!(interval(bad, true).is_err(), "{bad}");
         }
     }
 
@@ -322,8 +334,65 @@ mod tests {
     }
 
     #[test]
+    fn what_never_had_the_flaw_is_no_fix() {
+        let (patched, unaffected) = ([">= 0.2.23".to_owned()], ["= 0.2.0".to_owned(), "< 0.1.0".to_owned()]);
+        let events = remainder(&patched, &unaffected).unwrap_or_else(|why| panic!("{why}"));
+        let kinds: Vec<_> = events.iter().map(|event| (event.kind, event.version.as_str())).collect();
+        let expected = [
+            (EventKind::Introduced, "0.1.0"),
+            (EventKind::Until, "0.2.0"),
+            (EventKind::After, "0.2.0"),
+            (EventKind::Fixed, "0.2.23"),
+        ];
+        assert_eq!(kinds, expected);
+    }
+
+    /// Cargo's own crate for requirements decides the same for every release.
+    #[test]
+    fn semver_agrees() {
+        let mut seed = 1_u64;
+        let mut next = move |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % below
+        };
+        let mut judged = [0; 2];
+        for _ in 0..4000 {
+            let mut requirement = || {
+                let mut one = || {
+                    let operator =
+                        ["", "^", "~", "=", ">", ">=", "<", "<="][usize::try_from(next(8)).unwrap_or(0)];
+                    let text = format!("{operator} {}.{}.{}", next(3), next(3), next(3));
+                    let parts = 1 + usize::try_from(next(3)).unwrap_or(0);
+                    text.split('.').take(parts).collect::<Vec<_>>().join(".").trim().to_owned()
+                };
+                let (first, second) = (one(), one());
+                if next(3) == 0 { format!("{first}, {second}") } else { first }
+            };
+            let requirements = [requirement(), requirement()];
+            let parsed = requirements
+                .clone()
+                .map(|text| semver::VersionReq::parse(&text).unwrap_or_else(|why| panic!("{text}: {why}")));
+            let events =
+                remainder(&requirements[..1], &requirements[1..]).unwrap_or_else(|why| panic!("{why}"));
+            let extent =
+                Extent::of(Scheme::SemVer, events.iter().map(|event| (event.kind, event.version.as_str())));
+            for number in 0..64 {
+                let version = format!("{}.{}.{}", number / 16, number / 4 % 4, number % 4);
+                let release =
+                    semver::Version::parse(&version).unwrap_or_else(|why| panic!("{version}: {why}"));
+                let affected = !parsed.iter().any(|requirement| requirement.matches(&release));
+                let ours = matches!(extent.judge(&version), Verdict::Inside(_));
+                assert_eq!(ours, affected, "{version} by {requirements:?}: {events:?}");
+                judged[usize::from(affected)] += 1;
+            }
+        }
+        assert!(judged.iter().all(|count| *count > 10_000), "{judged:?}");
+    }
+
+    #[test]
     fn other_files_are_no_advisories_and_broken_ones_are_errors() {
         assert_eq!(parse("# Read me\n"), Ok(None));
+        assert_eq!(parse(&format!("# How to\n\n{MARKDOWN}")), Ok(None));
         assert_eq!(parse("[package]\nname = 'a'\n"), Ok(None));
         assert_eq!(parse(&MARKDOWN.replace("date =", "collection = \"rust\"\ndate =")), Ok(None));
         for bad in [
