@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use plimsoll_config::{Base, Compression, FILE_NAME, ImageSource, MAX_FILE_BYTES, Project};
 use plimsoll_image::{
     BaseImage, BuildCommand, BuildRequest as ImageRequest, BuiltImage, CancellationToken, DockerfileSpec,
@@ -20,7 +21,8 @@ use plimsoll_registry::client::Pushed;
 
 use crate::context::{Context, with_digest_of_base};
 use crate::error::PipelineError;
-use crate::{Step, blocking};
+use crate::evidence::signing::Signing;
+use crate::{Step, blocking, evidence};
 
 /// How a build is asked for.
 #[derive(Debug, Clone)]
@@ -43,6 +45,8 @@ pub(crate) struct Subject {
     pub(crate) branch: String,
     pub(crate) repository: Repository,
     pub(crate) repository_type: RepositoryType,
+    /// Keys of the configuration that are not as the commit has them.
+    pub(crate) overridden: Vec<String>,
 }
 
 /// Builds a commit, publishes it, records it (BLD-*, TAG-*, DIG-1).
@@ -97,11 +101,25 @@ async fn make(
 ) -> Result<BuildMetadata, Failure> {
     let store = context.store()?;
     let reuse = request.reuse_target.then(|| context.state_folder().join("target"));
+    // A key that cannot be used is told before the build, not after it.
+    let signing = Signing::of(context).await?;
+    let began = Timestamp::now();
     let image = image(context, subject, &store, reuse).await?;
+    evidence::secrets::scan(context, &subject.project, &store, image.manifest().digest).await?;
+    let made = match &signing {
+        Some(_) => Some(evidence::made::made(context, subject, &store, &image, began).await?),
+        None => None,
+    };
     let mut metadata = unpushed(subject, image.manifest().digest, image.clean());
     if request.push {
         let pushed = publish(context, &store, image.manifest(), &subject.commit, &subject.repository).await?;
         add_push(&mut metadata, &pushed);
+        metadata.build_duration_sec = started.elapsed().as_secs_f64();
+        if let (Some(signing), Some(made)) = (&signing, &made) {
+            evidence::prove(context, &store, image.manifest(), made, signing, &mut metadata).await?;
+        }
+    } else if let (Some(signing), Some(made)) = (&signing, &made) {
+        evidence::keep(context, image.manifest().digest, &subject.repository, made, signing).await?;
     }
     metadata.build_duration_sec = started.elapsed().as_secs_f64();
     Ok(metadata)
@@ -130,10 +148,12 @@ pub(crate) async fn subject(context: &Context, rev: &str, branch: Option<&str>) 
                 return Err(PipelineError::NoConfiguration { sha: commit.to_string(), found }.into());
             }
         };
-        let project = match Project::for_build(&bytes, &overlays) {
-            Ok(loaded) => loaded.config,
+        let loaded = match Project::for_build(&bytes, &overlays) {
+            Ok(loaded) => loaded,
             Err(error) => return Ok(Err(error)),
         };
+        let overridden = loaded.overrides().map(|row| row.key.clone()).collect();
+        let project = loaded.config;
         let branch = match given {
             Some(branch) => branch,
             None => branch_of(&source, &commit, &rev, &trunk)?,
@@ -141,7 +161,15 @@ pub(crate) async fn subject(context: &Context, rev: &str, branch: Option<&str>) 
         let (repository_type, repository) =
             project.repository.of_branch(Some(branch.as_str()).filter(|name| !name.is_empty()));
         let repository = repository.clone();
-        Ok::<_, Failure>(Ok(Subject { commit, source, project, branch, repository, repository_type }))
+        Ok::<_, Failure>(Ok(Subject {
+            commit,
+            source,
+            project,
+            branch,
+            repository,
+            repository_type,
+            overridden,
+        }))
     });
     match read.await?? {
         Ok(subject) => Ok(subject),
@@ -327,9 +355,13 @@ pub async fn push(context: &Context, sha: &Commit) -> Result<BuildMetadata, Fail
         Event::PushStarted { sha: sha.clone(), digest: stored.digest, repository: repository.clone() },
     )
     .await?;
+    let signing = Signing::of(context).await?;
     let pushed = publish(context, &store, &stored, sha, &repository).await?;
     add_push(&mut metadata, &pushed);
     metadata.build_duration_sec += started.elapsed().as_secs_f64();
+    if let Some(signing) = &signing {
+        evidence::prove_kept(context, &store, &stored, signing, &mut metadata).await?;
+    }
     record(context, Event::PushFinished { metadata: metadata.clone() }).await?;
     log(&metadata);
     Ok(metadata)
@@ -407,6 +439,7 @@ fn log(metadata: &BuildMetadata) {
         arch = %metadata.arch,
         signature_status = name(metadata.signature_status),
         signature_reason = %metadata.signature_reason,
+        sbom_ref = %metadata.sbom_ref,
         build_duration_sec = metadata.build_duration_sec,
         pre_push_digest = %metadata.pre_push_digest,
         post_push_digest = metadata.post_push_digest.map(|digest| digest.to_string()).unwrap_or_default(),

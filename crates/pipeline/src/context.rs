@@ -9,7 +9,7 @@ use plimsoll_config::{Config, ConfigError, DatabaseUrl, Environment, Loaded, Ove
 use plimsoll_ledger::{Holder, KeySource, Ledger};
 use plimsoll_model::{Failure, Lookup, Observer, Repository};
 use plimsoll_oci::Layout;
-use plimsoll_registry::client::{Options as RegistryOptions, Publisher, Reader, Sources};
+use plimsoll_registry::client::{Attacher, Options as RegistryOptions, Publisher, Reader, Sources};
 
 use crate::error::PipelineError;
 
@@ -126,6 +126,16 @@ impl Context {
     pub(crate) fn publisher(&self, repository: &Repository) -> Result<Publisher, Failure> {
         let publisher = Publisher::new(repository.clone(), registry_options(&self.config.config))?;
         Ok(publisher.observed(self.observer.clone()))
+    }
+
+    /// The right to attach evidence to images of a repository. It pushes no
+    /// image and moves no tag of a commit.
+    ///
+    /// # Errors
+    /// When the client cannot be set up.
+    pub(crate) fn attacher(&self, repository: &Repository) -> Result<Attacher, Failure> {
+        let attacher = Attacher::new(repository.clone(), registry_options(&self.config.config))?;
+        Ok(attacher.observed(self.observer.clone()))
     }
 
     /// Who asks.

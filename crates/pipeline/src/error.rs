@@ -115,6 +115,20 @@ pub enum PipelineError {
         /// The commit.
         sha: String,
     },
+    /// The image holds a credential.
+    #[error("the image holds credentials")]
+    Credentials {
+        /// Each, with a masked value, rule and place.
+        found: Vec<String>,
+        /// Rule and path of the first.
+        first: (String, String),
+    },
+    /// A part of the image could not be looked at for credentials.
+    #[error("not everything in the image could be looked at for credentials")]
+    NotScanned {
+        /// What, and why.
+        what: Vec<String>,
+    },
     /// There is no escalation to take back.
     #[error("verification is not mandatory in environment `{environment}` by escalation")]
     NotEscalated {
@@ -156,7 +170,7 @@ impl Diagnose for PipelineError {
             | Self::NotApproved { .. }
             | Self::Unreadable { .. }
             | Self::FactsUnreadable { .. } => Class::Integrity,
-            Self::Locked { .. } => Class::Refused,
+            Self::Locked { .. } | Self::Credentials { .. } | Self::NotScanned { .. } => Class::Refused,
             Self::Interrupted { .. } => Class::Interrupted,
             Self::Target(_) | Self::LockUnknown { .. } => Class::Outside,
         }
@@ -177,6 +191,8 @@ impl Diagnose for PipelineError {
             Self::Interrupted { .. } => "DEP-111",
             Self::NothingKnown { .. } => "PIP-010",
             Self::UnpinnedBase { .. } => "PIP-011",
+            Self::Credentials { .. } => "SCN-010",
+            Self::NotScanned { .. } => "SCN-011",
             Self::NotEscalated { .. } => "POL-002",
             Self::NotADecision { .. } => "POL-003",
             Self::FactsUnreadable { .. } => "POL-004",
@@ -188,6 +204,9 @@ impl Diagnose for PipelineError {
         match self {
             Self::StoreMismatch { expected, .. } => Some(expected.clone()),
             Self::Locked { .. } => Some("nobody else at work there".into()),
+            Self::Credentials { .. } | Self::NotScanned { .. } => {
+                Some("an image that anybody who may pull it may read".into())
+            }
             _ => None,
         }
     }
@@ -196,6 +215,8 @@ impl Diagnose for PipelineError {
         match self {
             Self::StoreMismatch { found, .. } | Self::NoConfiguration { found, .. } => Some(found.clone()),
             Self::Locked { holder, .. } => Some(holder.clone()),
+            Self::Credentials { found, .. } => Some(first_few(found)),
+            Self::NotScanned { what } => Some(first_few(what)),
             _ => None,
         }
     }
@@ -227,6 +248,11 @@ impl Diagnose for PipelineError {
             Self::LockUnknown { .. } => "nothing was touched; check the ledger with `plimsoll ledger verify`".into(),
             Self::Lost { .. } => "run the command again: it goes on from what is recorded".into(),
             Self::Interrupted { .. } => "nothing was changed; run the command again when ready".into(),
+            Self::Credentials { first: (rule, path), .. } => format!(
+                "nothing was pushed; take it out of the commit and make a new credential, since this one is in git; if it is none, commit\n\
+                 [[secrets.allow]]\nrule = \"{rule}\"\npath = \"{path}\"\nreason = \"…\""
+            ),
+            Self::NotScanned { .. } => "nothing was pushed; see what the rules read with `plimsoll explain SCN-011`".into(),
             Self::NotEscalated { environment } => format!(
                 "nothing was recorded; `plimsoll status --env {environment}` shows what is in force; a mode set by hand is `[verification] mode`"
             ),
@@ -240,8 +266,36 @@ impl Diagnose for PipelineError {
     }
 }
 
+/// The first few of many, one per line, and how many there are.
+fn first_few(all: &[String]) -> String {
+    const MOST: usize = 8;
+    let mut lines: Vec<_> = all.iter().take(MOST).cloned().collect();
+    if all.len() > MOST {
+        lines.push(format!("and {} more", all.len() - MOST));
+    }
+    lines.join("\n")
+}
+
 /// A page for every code above that has none elsewhere.
 pub const PAGES: &[Page] = &[
+    Page {
+        code: "SCN-010",
+        name: "credentials-in-image",
+        what: "Before a push, the image's configuration and every file of every layer are scanned for credentials by named \
+               rules; one was found (BLD-6). A file that a later layer deletes is still in the image.",
+        why: "Whoever may pull the image has the credential, for as long as the image exists anywhere.",
+        how: "Take it out of the commit, and revoke it: it is in the history. Give it to the service at run time with \
+              `env_file` or a mounted secret. If it is none, say so with [[secrets.allow]] in the commit's plimsoll.toml: \
+              rule, path, reason, and perhaps a date. `plimsoll explain SEC-001` and so on have the rules.",
+    },
+    Page {
+        code: "SCN-011",
+        name: "image-not-scanned",
+        what: "A part of the image could not be looked at for credentials: it unpacks to more than the limits, or is of an \
+               unknown kind.",
+        why: "What nobody looked at cannot be called clean.",
+        how: "Leave the file out of the image, or unpack it. The error names it and says why it was not read.",
+    },
     Page {
         code: "POL-002",
         name: "not-escalated",

@@ -8,6 +8,7 @@
 mod build;
 mod context;
 mod error;
+mod evidence;
 mod gather;
 pub mod policy;
 mod ports;
@@ -34,7 +35,7 @@ pub use report::RolloutReport;
 pub use rollback::rollback;
 pub use status::{show, status};
 pub use target::{REPLICA_COMMAND, SWITCH_COMMAND, revive, stop};
-pub use verify::{VerifyReport, VerifyRequest, verify};
+pub use verify::{EvidenceReport, VerifyReport, VerifyRequest, verify};
 
 /// How a rollout is asked for.
 #[derive(Debug, Clone)]

@@ -271,7 +271,10 @@ pub async fn replay(context: &Context, request: ReplayRequest) -> Result<ReplayR
         if request.current_policy
             && let Ok(environment) = context.environment(&environment)
         {
-            with_configured(&mut facts, gather::policy::configured(&context.config.config, environment));
+            with_configured(
+                &mut facts,
+                gather::policy::configured(&context.config.config, &environment.policy),
+            );
         }
         let again = decide(&facts).decision;
         let differences = differences(&decision, &again);
@@ -393,7 +396,7 @@ pub fn test(config: &plimsoll_config::Config, case: &PolicyCase) -> Result<Polic
         Err(error) => return Ok(report(vec![format!("these are no facts: {error}")], None)),
     };
     let name = case.environment.clone().unwrap_or_else(|| facts.request.environment.clone());
-    with_configured(&mut facts, gather::policy::configured(config, config.environment(&name)?));
+    with_configured(&mut facts, gather::policy::configured(config, &config.environment(&name)?.policy));
     let decision = decide(&facts).decision;
     let mut problems = Vec::new();
     if decision.allowed != case.expect.allowed {

@@ -198,7 +198,9 @@ impl Coverage {
                 policy.threshold * 100.0,
                 policy.coverage.share() * 100.0
             ),
-            InForce::Escalating => "coverage is above the threshold: mandatory from the next decision on".into(),
+            InForce::Escalating => {
+                "coverage is above the threshold: mandatory from the next decision on".into()
+            }
             InForce::Escalated(escalated) => {
                 format!("since {}, ledger entry {}", escalated.at.strftime("%Y-%m-%d"), escalated.entry)
             }

@@ -45,7 +45,7 @@ pub async fn status(context: &Context, environment: Option<&str>) -> Result<Stat
 
 async fn of_environment(context: &Context, environment: &Environment) -> Result<EnvironmentStatus, Failure> {
     let (ledger, name) = (context.ledger.clone(), environment.name.clone());
-    let mut verification = policy::configured(&context.config.config, environment).verification;
+    let mut verification = policy::configured(&context.config.config, &environment.policy).verification;
     let (current, deployed, lock, coverage) = blocking("reading the ledger", move || {
         let deployed = ledger.deployed_before(&name, MOST_WAYS_BACK + 1)?;
         let coverage = policy::coverage(&ledger, &name)?;

@@ -2,7 +2,8 @@
 //! still build to the same bytes? (TAG-2, DIG-2, BLD-2, BLD-4)
 
 use jiff::Timestamp;
-use plimsoll_decision::{EnvironmentFacts, Facts, RULES, Recorded, Relation, Request};
+use plimsoll_decision::{EnvironmentFacts, EvidenceFacts, Facts, RULES, Recorded, Relation, Request};
+use plimsoll_evidence_trust::{Outcome, Role, Step, predicate};
 use plimsoll_model::event::RolloutKind;
 use plimsoll_model::{
     BuildMetadata, Class, Commit, Decision, Digest, Failure, Lookup, PinnedRef, Repository, RepositoryType,
@@ -11,7 +12,9 @@ use plimsoll_model::{
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::{Step, blocking, build, gather};
+use crate::evidence::found::{Found, Piece};
+use crate::evidence::signing::Signing;
+use crate::{Step as Progress, blocking, build, evidence, gather};
 
 /// What is to be verified.
 #[derive(Debug, Clone)]
@@ -48,9 +51,66 @@ pub struct VerifyReport {
     pub signature_status: SignatureStatus,
     /// Why not; empty when one did.
     pub signature_reason: String,
+    /// What is attached to the image, and what came of verifying each of it.
+    pub evidence: Vec<EvidenceReport>,
     /// What building it again gave; only with `--rebuild`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rebuild: Option<RebuildReport>,
+}
+
+/// One thing that is attached to the image.
+#[derive(Debug, Clone, Serialize)]
+pub struct EvidenceReport {
+    /// Where it is: digest of the referrer, or the tag of the older scheme.
+    pub reference: String,
+    /// What it says it is; absent where that cannot be read.
+    pub predicate_type: Option<String>,
+    /// What it speaks for, or would if it verified.
+    pub role: Option<Role>,
+    /// `verified`, `foreign`, `invalid`, `untrusted`, `unknown`.
+    pub outcome: &'static str,
+    /// The page's code; empty when it verified.
+    pub code: &'static str,
+    /// Who signed it, or why it does not count.
+    pub detail: String,
+    /// When it was signed, where that is proven.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// Each step of the verification (SIG-5), up to the one that failed.
+    pub steps: Vec<Step>,
+}
+
+fn evidence_report(piece: &Piece) -> EvidenceReport {
+    let plain = |outcome, code, detail: &str| EvidenceReport {
+        reference: piece.reference.clone(),
+        predicate_type: piece.label.clone(),
+        role: piece.label.as_deref().map(Role::of),
+        outcome,
+        code,
+        detail: detail.to_owned(),
+        at: None,
+        steps: Vec::new(),
+    };
+    let read = match &piece.found {
+        Found::Foreign(what) => return plain("foreign", "SIG-106", what),
+        Found::Invalid(why) => return plain("invalid", "SIG-101", why),
+        Found::Unknown(why) => return plain("unknown", "", why),
+        Found::Read(read) => read,
+    };
+    let (outcome, code, detail, at) = match &read.outcome {
+        Outcome::Verified(verified) => ("verified", "", verified.by.to_string(), verified.at),
+        Outcome::Foreign { about } => ("foreign", "SIG-106", format!("about {about}"), None),
+        Outcome::Invalid { code, why } => ("invalid", *code, why.clone(), None),
+        Outcome::Untrusted { code, why } => ("untrusted", *code, why.clone(), None),
+        Outcome::Unknown { code, why } => ("unknown", *code, why.clone(), None),
+    };
+    EvidenceReport {
+        predicate_type: read.predicate_type.clone().or(piece.label.clone()),
+        role: read.claimed_role(),
+        at,
+        steps: read.steps.clone(),
+        ..plain(outcome, code, &detail)
+    }
 }
 
 /// What building a commit again gave.
@@ -62,6 +122,10 @@ pub struct RebuildReport {
     pub identical: bool,
     /// Where they first differ, in words; empty when they do not.
     pub difference: String,
+    /// Where the rebuild's own statement was attached; absent where nothing
+    /// signs here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attested: Option<String>,
 }
 
 impl VerifyReport {
@@ -77,7 +141,10 @@ impl VerifyReport {
 }
 
 /// The guard's rules that speak about an image rather than an environment.
-const ABOUT_IMAGES: [&str; 7] = ["GRD-001", "GRD-002", "GRD-003", "TAG-001", "TAG-002", "DIG-002", "GRD-005"];
+const ABOUT_IMAGES: [&str; 15] = [
+    "GRD-001", "GRD-002", "GRD-003", "TAG-001", "TAG-002", "DIG-002", "GRD-005", "SIG-001", "SIG-003",
+    "GRD-008", "PRV-001", "PRV-002", "SBM-001", "SBM-002", "SBM-003",
+];
 
 /// Verifies an image against its record, and against its commit.
 ///
@@ -86,9 +153,27 @@ const ABOUT_IMAGES: [&str; 7] = ["GRD-001", "GRD-002", "GRD-003", "TAG-001", "TA
 pub async fn verify(context: &Context, request: VerifyRequest) -> Result<VerifyReport, Failure> {
     let recorded = recorded(context, &request).await?;
     let (repository, repository_type) = place(context, &request, recorded.as_ref());
-    let step = Step::start(context, "verify", format!("{} in {repository}", request.sha.short()));
+    let step = Progress::start(context, "verify", format!("{} in {repository}", request.sha.short()));
     let reader = context.reader(&repository)?;
-    let (full_tag, short_tag) = gather::of_registry(&reader, &context.store()?, &request.sha).await;
+    let store = context.store()?;
+    let (full_tag, short_tag) = gather::of_registry(&reader, &store, &request.sha).await;
+    let since = known_since(context, &request.sha).await?;
+    let pieces = match full_tag.found() {
+        Some(found) => {
+            let trust = evidence::trust::trust(context).await?;
+            Some(evidence::found::pieces(&reader, &store, found.digest, trust, since).await?)
+        }
+        None => None,
+    };
+    let proven = match &pieces {
+        Some(pieces) => Some(gather::evidence_of(context, pieces).await),
+        None => None,
+    };
+    // Where nobody here knows the build, the image itself may.
+    let recorded = recorded.or_else(|| {
+        let (metadata, source) = pieces.as_ref().and_then(evidence::facts::record)?;
+        Some(Recorded { metadata, source })
+    });
     let facts = Facts {
         at: Timestamp::now(),
         request: Request {
@@ -97,7 +182,7 @@ pub async fn verify(context: &Context, request: VerifyRequest) -> Result<VerifyR
             rollout: RolloutKind::Deploy,
         },
         environment: EnvironmentFacts {
-            repository,
+            repository: repository.clone(),
             repository_type,
             main_branch: String::new(),
             clean_build: false,
@@ -110,9 +195,9 @@ pub async fn verify(context: &Context, request: VerifyRequest) -> Result<VerifyR
         relation: Lookup::Found(Relation::First),
         deployed_before: false,
         on_target: Lookup::Absent,
-        evidence: None,
+        evidence: proven,
         verified_before: None,
-        policy: None,
+        policy: Some(gather::policy::configured(&context.config.config, &context.config.config.policy)),
     };
     let mut checks: Vec<_> = RULES
         .iter()
@@ -130,6 +215,7 @@ pub async fn verify(context: &Context, request: VerifyRequest) -> Result<VerifyR
         Some(metadata) => Some(rebuild(context, metadata).await?),
         None => None,
     };
+    let signed = facts.evidence.as_ref();
     Ok(VerifyReport {
         schema: "plimsoll/verify/v1",
         image_sha: request.sha,
@@ -137,9 +223,13 @@ pub async fn verify(context: &Context, request: VerifyRequest) -> Result<VerifyR
         image_ref: metadata.map(|metadata| metadata.image_ref.clone()),
         verified: decision.allowed && rebuild.as_ref().is_none_or(|rebuild| rebuild.identical),
         decision,
-        signature_status: metadata.map_or(SignatureStatus::Unverified, |metadata| metadata.signature_status),
-        signature_reason: metadata
-            .map_or_else(|| "missing".into(), |metadata| metadata.signature_reason.clone()),
+        signature_status: match signed.and_then(|evidence| evidence.signature.verified()) {
+            Some(_) => SignatureStatus::Verified,
+            None => SignatureStatus::Unverified,
+        },
+        signature_reason: signed
+            .map_or_else(|| "unknown: the image is not there".into(), EvidenceFacts::signature_reason),
+        evidence: pieces.iter().flat_map(|pieces| &pieces.pieces).map(evidence_report).collect(),
         rebuild,
     })
 }
@@ -197,7 +287,46 @@ async fn rebuild(context: &Context, metadata: &BuildMetadata) -> Result<RebuildR
     let subject = build::subject(context, metadata.image_sha.as_str(), Some(&metadata.branch)).await?;
     let expected = metadata.image_digest;
     Ok(match build::again(context, &subject, expected).await? {
-        Ok(()) => RebuildReport { digest: expected, identical: true, difference: String::new() },
-        Err((digest, difference)) => RebuildReport { digest, identical: false, difference },
+        Ok(()) => RebuildReport {
+            digest: expected,
+            identical: true,
+            difference: String::new(),
+            attested: attest(context, metadata).await?,
+        },
+        Err((digest, difference)) => RebuildReport { digest, identical: false, difference, attested: None },
     })
+}
+
+/// Says on the image that it was built again to the same bytes, where
+/// something signs here and the image is in its registry.
+async fn attest(context: &Context, metadata: &BuildMetadata) -> Result<Option<String>, Failure> {
+    let Some(signing) = Signing::of(context).await? else { return Ok(None) };
+    let reader = context.reader(&metadata.repository)?;
+    let Lookup::Found(image) = reader.manifest(&metadata.image_digest).await else { return Ok(None) };
+    let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let rebuilt = evidence::provenance::rebuild(
+        &metadata.image_sha,
+        metadata.image_digest,
+        Timestamp::now(),
+        &environment,
+    );
+    let name = metadata.repository.to_string();
+    let statement = evidence::made::about(&metadata.image_digest, &name, predicate::REBUILD, &rebuilt)?;
+    let signed = signing.sign(vec![statement]).await?;
+    let attached = evidence::attach::attach(
+        context,
+        &metadata.repository,
+        &image.descriptor,
+        Some(&metadata.image_sha),
+        &signed,
+        &signing,
+    );
+    Ok(attached.await?.into_iter().next().map(|one| one.reference))
+}
+
+/// Since when this ledger knows a build of the commit.
+async fn known_since(context: &Context, sha: &Commit) -> Result<Option<Timestamp>, Failure> {
+    let (ledger, sha) = (context.ledger.clone(), sha.clone());
+    let builds = blocking("reading the ledger", move || ledger.builds(Some(&sha), 100)).await??;
+    Ok(builds.into_iter().map(|build| build.at).min())
 }

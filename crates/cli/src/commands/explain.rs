@@ -26,6 +26,7 @@ pub(crate) fn pages() -> Vec<&'static Page> {
     ]
     .into_iter()
     .flatten()
+    .chain(plimsoll_evidence_secrets::pages())
     .collect();
     pages.sort_by_key(|page| page.code);
     pages

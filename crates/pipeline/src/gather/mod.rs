@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use plimsoll_config::Environment;
 use plimsoll_decision::{
-    EnvironmentFacts, Facts, ManifestFacts, Proof, Recorded, Relation, Request, VerifiedBefore,
+    EnvironmentFacts, EvidenceFacts, Facts, ManifestFacts, Proof, Recorded, Relation, Request, VerifiedBefore,
 };
 use plimsoll_image::Source;
 use plimsoll_ledger::Ledger;
@@ -18,9 +18,10 @@ use plimsoll_model::{BuildMetadata, Class, Commit, Failure, Lookup, Release, Rep
 use plimsoll_oci::{ImageConfig, Layout, Manifest, ManifestKind};
 use plimsoll_registry::client::{ManifestAt, Reader};
 
-use crate::blocking;
 use crate::context::Context;
+use crate::evidence::found::Pieces;
 use crate::policy::Approval;
+use crate::{blocking, evidence};
 
 pub(crate) mod policy;
 
@@ -67,13 +68,24 @@ pub(crate) async fn facts(context: &Context, asked: &Asked, target: &dyn OnTarge
         RolloutKind::Rollback => PATIENCE_OF_ROLLBACK,
         RolloutKind::Deploy => Duration::MAX,
     };
-    let tags = async {
-        let asking = of_registry(&reader, &store, &asked.sha);
-        tokio::time::timeout(patience, asking).await.unwrap_or_else(|_| (silent(patience), silent(patience)))
-    };
-    let (of_ledger, (full_tag, short_tag)) = tokio::join!(from_ledger, tags);
-    let of_ledger = of_ledger??;
+    let of_ledger = from_ledger.await??;
     let running = of_ledger.running.clone();
+    let known = Known {
+        digest: of_ledger.recorded.found().map(|recorded| recorded.metadata.image_digest),
+        since: of_ledger.known_since,
+    };
+    let asking = async {
+        let (full, short) = of_registry(&reader, &store, &asked.sha).await;
+        let pieces = of_image(context, &reader, &store, asked.rollout, &full, &known).await;
+        (full, short, pieces)
+    };
+    let asking = async {
+        tokio::time::timeout(patience, asking).await.unwrap_or_else(|_| {
+            let why = silent::<()>(patience).describe(|()| String::new());
+            let pieces = known.digest.map(|digest| Pieces::unknown(digest, why));
+            (silent(patience), silent(patience), Ok(pieces))
+        })
+    };
     let of_git = {
         let (root, sha) = (context.root().to_path_buf(), asked.sha.clone());
         let main = context.config.config.project.repository.main_branch.clone();
@@ -88,9 +100,22 @@ pub(crate) async fn facts(context: &Context, asked: &Asked, target: &dyn OnTarge
             _ => Lookup::Absent,
         }
     };
-    let (of_git, on_target) = tokio::join!(of_git, on_target);
+    let (of_git, on_target, (full_tag, short_tag, pieces)) = tokio::join!(of_git, on_target, asking);
     let (on_main_branch, relation) = of_git?;
-    let mut demands = policy::configured(&context.config.config, environment);
+    let pieces = pieces?;
+    let evidence = match &pieces {
+        Some(pieces) => Some(evidence_of(context, pieces).await),
+        None => None,
+    };
+    // Where nobody here knows the build, the image itself may: its record is signed.
+    let recorded = match of_ledger.recorded {
+        Lookup::Absent => pieces
+            .as_ref()
+            .and_then(evidence::facts::record)
+            .map_or(Lookup::Absent, |(metadata, source)| Lookup::Found(Recorded { metadata, source })),
+        recorded => recorded,
+    };
+    let mut demands = policy::configured(&context.config.config, &environment.policy);
     demands.verification.coverage = of_ledger.coverage;
     demands.overrides = of_ledger.overrides;
     // What is only tried out is not in the ledger.
@@ -108,7 +133,7 @@ pub(crate) async fn facts(context: &Context, asked: &Asked, target: &dyn OnTarge
             rollout: asked.rollout,
         },
         environment: environment_facts(context, environment),
-        recorded: of_ledger.recorded,
+        recorded,
         full_tag,
         short_tag,
         on_main_branch,
@@ -116,7 +141,7 @@ pub(crate) async fn facts(context: &Context, asked: &Asked, target: &dyn OnTarge
         relation,
         deployed_before: of_ledger.deployed_before,
         on_target,
-        evidence: None,
+        evidence,
         verified_before: of_ledger.verified_before,
         policy: Some(demands),
     })
@@ -132,7 +157,60 @@ fn environment_facts(context: &Context, environment: &Environment) -> Environmen
     }
 }
 
+/// What the ledger knows of the image before the registry is asked.
+struct Known {
+    /// Its digest.
+    digest: Option<plimsoll_model::Digest>,
+    /// Since when.
+    since: Option<Timestamp>,
+}
+
+/// Everything that is attached to the image that the tag names now. Nothing
+/// where not even its digest is known.
+///
+/// # Errors
+/// The keys that are trusted cannot be read, and this is no way back: going
+/// back does not wait for a file that somebody has to find.
+async fn of_image(
+    context: &Context,
+    reader: &Reader,
+    store: &Layout,
+    rollout: RolloutKind,
+    tag: &Lookup<ManifestFacts>,
+    known: &Known,
+) -> Result<Option<Pieces>, Failure> {
+    let digest = match (tag, known.digest) {
+        (Lookup::Found(manifest), _) => manifest.digest,
+        (other, Some(digest)) => {
+            let why = format!("the image cannot be looked up: {}", other.describe(|_| String::new()));
+            return Ok(Some(Pieces::unknown(digest, why)));
+        }
+        (_, None) => return Ok(None),
+    };
+    let trust = match evidence::trust::trust(context).await {
+        Ok(trust) => trust,
+        Err(failure) if rollout == RolloutKind::Rollback => {
+            return Ok(Some(Pieces::unknown(digest, failure.to_string())));
+        }
+        Err(failure) => return Err(failure),
+    };
+    Ok(Some(evidence::found::pieces(reader, store, digest, trust, known.since).await?))
+}
+
+/// What the pieces prove, with the advisories of today. Advisories that cannot
+/// be read are part of the answer.
+pub(crate) async fn evidence_of(context: &Context, pieces: &Pieces) -> EvidenceFacts {
+    let mut facts = evidence::facts::evidence(pieces);
+    match evidence::scan::again(context, pieces).await {
+        Ok(None) => {}
+        Ok(Some(scan)) => facts.scan = scan,
+        Err(failure) => facts.scan = Proof::Unknown(failure.to_string()),
+    }
+    facts
+}
+
 struct OfLedger {
+    known_since: Option<Timestamp>,
     recorded: Lookup<Recorded>,
     running: Option<Release>,
     deployed_before: bool,
@@ -164,7 +242,11 @@ fn of_ledger(
     };
     let recorded = recorded.or_else(|| earlier.as_ref().and_then(|earlier| earlier.recorded.clone()));
     let digest = recorded.as_ref().map(|recorded| recorded.metadata.image_digest);
+    const LOOK_BACK: u64 = 100;
+    let builds = ledger.builds(Some(&asked.sha), LOOK_BACK)?;
+    let same = builds.iter().filter(|build| Some(build.metadata.image_digest) == digest);
     Ok(OfLedger {
+        known_since: same.map(|build| build.at).min(),
         coverage: policy::coverage(ledger, &asked.environment)?,
         overrides: policy::overrides(ledger, &asked.environment, &asked.sha, now)?,
         verified_before: earlier

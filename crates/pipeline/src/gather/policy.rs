@@ -2,7 +2,7 @@
 //! ledger says of the environment (POL-1, SIG-4).
 
 use jiff::Timestamp;
-use plimsoll_config::{Config, Environment};
+use plimsoll_config::{Config, Policy};
 use plimsoll_decision::{
     AdvisoryPolicy, AdvisorySeverity, Coverage, Demand, Escalated, Ignored, Override, PolicyFacts, Sample,
     Softened, VerificationMode, VerificationPolicy,
@@ -11,10 +11,11 @@ use plimsoll_ledger::Ledger;
 use plimsoll_ledger::views::COVERAGE_WINDOW;
 use plimsoll_model::{Commit, Failure};
 
-/// The policy as configured for an environment, without what the ledger knows.
-pub(crate) fn configured(config: &Config, environment: &Environment) -> PolicyFacts {
+/// The policy as configured, of an environment or in general, without what the
+/// ledger knows.
+pub(crate) fn configured(config: &Config, policy: &Policy) -> PolicyFacts {
     let verification = &config.verification;
-    let (policy, sbom) = (&environment.policy, &config.project.sbom);
+    let sbom = &config.project.sbom;
     let default_scan = if sbom.advisories.is_some() { Demand::Warn } else { Demand::Off };
     PolicyFacts {
         verification: VerificationPolicy {

@@ -8,7 +8,7 @@
 //! bounded in number, bytes and time; what is beyond a bound is unknown.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -101,6 +101,9 @@ pub struct Referrer {
     /// What it is. Invalid when bytes contradict digest or size, when it is no
     /// manifest, or when its subject is another one.
     pub content: Lookup<Attachment>,
+    /// It is a manifest whose subject is another image: listed here by a
+    /// registry or a tag that says what is not so.
+    pub is_of_another_image: bool,
 }
 
 /// A manifest and its layers.
@@ -228,12 +231,13 @@ impl Gathering<'_> {
             listing.entries.into_iter().partition(|entry| (self.wanted.want)(entry));
         let referrers: Vec<Referrer> = stream::iter(wanted.into_iter().enumerate())
             .map(|(at, descriptor)| async move {
+                let of_another = AtomicBool::new(false);
                 let content = if at < self.wanted.most {
-                    self.in_time(self.referrer(&descriptor)).await
+                    self.in_time(self.referrer(&descriptor, &of_another)).await
                 } else {
                     Lookup::Unknown(format!("not read: more than {} are listed", self.wanted.most))
                 };
-                Referrer { descriptor, content }
+                Referrer { descriptor, content, is_of_another_image: of_another.into_inner() }
             })
             .buffered(self.wanted.parallelism.max(1))
             .collect()
@@ -241,8 +245,8 @@ impl Gathering<'_> {
         (Lookup::Found(referrers), unwanted, listing.unreadable)
     }
 
-    /// A listed referrer.
-    async fn referrer(&self, entry: &Descriptor) -> Lookup<Attachment> {
+    /// A listed referrer; `of_another` is set when its subject is another image.
+    async fn referrer(&self, entry: &Descriptor, of_another: &AtomicBool) -> Lookup<Attachment> {
         let claims = format!("read manifest {}", entry.digest);
         if entry.size > limits::MANIFEST {
             let at = self.reader.wire.at(&claims);
@@ -272,6 +276,7 @@ impl Gathering<'_> {
         };
         let subject = manifest.subject.as_ref().map(|subject| subject.digest);
         if subject != Some(*self.subject) {
+            of_another.store(subject.is_some(), Ordering::Relaxed);
             let found = subject.map_or_else(
                 || "a manifest without a subject".into(),
                 |other| format!("the subject {other}: it is about another image"),
