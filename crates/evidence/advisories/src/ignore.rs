@@ -37,13 +37,13 @@ impl Report {
         for finding in &mut self.findings {
             let names = |name: &str| valid.iter().position(|ignore| ignore.id == name);
             for (at, ignore) in valid.iter().enumerate() {
-                used[at] |= finding.is_named(&ignore.id) || finding.upstream.contains(&ignore.id);
+                used[at] |= finding.related_names().any(|name| *name == ignore.id);
             }
             if finding.suppressed.is_some() || !finding.is_covered(|name| names(name).is_some()) {
                 continue;
             }
-            let all = std::iter::once(&finding.id).chain(&finding.aliases).chain(&finding.upstream);
-            let by: Vec<&Ignore> = all.filter_map(|name| names(name).map(|at| valid[at])).collect();
+            let by: Vec<&Ignore> =
+                finding.related_names().filter_map(|name| names(name).map(|at| valid[at])).collect();
             finding.suppressed = by.first().map(|first| Suppression {
                 by: SuppressedBy::Ignore,
                 reason: first.reason.clone(),

@@ -55,6 +55,10 @@ pub struct Finding {
     /// What a distribution's advisory fixes together: ids of CVEs.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub upstream: Vec<String>,
+    /// Advisories that fix this together with other vulnerabilities, each of
+    /// which is a finding of its own: `DSA-…` beside `DEBIAN-CVE-…`.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub part_of: Vec<String>,
     /// Why it does not count, where somebody said that it does not.
     pub suppressed: Option<Suppression>,
 }
@@ -65,12 +69,18 @@ impl Finding {
         self.id == name || self.aliases.iter().any(|alias| alias == name)
     }
 
+    /// Every name by which something can be said about it: its own, what it
+    /// fixes together, what fixes it together with others.
+    pub(crate) fn related_names(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.id).chain(&self.aliases).chain(&self.upstream).chain(&self.part_of)
+    }
+
     /// Whether what is said about some names holds for the whole finding.
     ///
     /// One name is enough, unless the finding stands for several CVEs: then
-    /// each of them, or the finding's own id, must be named.
+    /// each of them, the finding's own id, or an advisory it is part of.
     pub(crate) fn is_covered(&self, named: impl Fn(&str) -> bool) -> bool {
-        if named(&self.id) {
+        if named(&self.id) || self.part_of.iter().any(|id| named(id)) {
             return true;
         }
         let every = |ids: &[&String]| !ids.is_empty() && ids.iter().all(|id| named(id));

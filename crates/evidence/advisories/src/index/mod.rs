@@ -37,6 +37,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 pub(crate) use build::Builder;
 pub(crate) use format::{Cursor, Damaged, is_beginning};
@@ -240,13 +241,33 @@ pub(crate) fn rating(cursor: &mut Cursor<'_>) -> Result<Rating, Damaged> {
 pub(crate) fn write(path: &Path, builder: Builder, root: Root) -> io::Result<()> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(dir)?;
-    let file = tempfile::Builder::new().prefix(".advisories-").suffix(".new").tempfile_in(dir)?;
+    let file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(dir)?;
+    remove_left_over(dir, file.as_file())?;
     let mut output = BufWriter::with_capacity(1 << 20, file);
     builder.write(root, &mut output)?;
     let file = output.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|why| why.error)?;
     File::open(dir)?.sync_all()
+}
+
+/// How the names of files that are being written begin.
+const UNFINISHED: &str = ".advisories-";
+
+/// Removes what writers left that were killed: files that are an hour older
+/// than one that was made just now. Building takes seconds.
+fn remove_left_over(dir: &Path, now: &File) -> io::Result<()> {
+    const OLD: Duration = Duration::from_secs(3600);
+    let now = now.metadata()?.modified()?;
+    for entry in std::fs::read_dir(dir)?.flatten() {
+        let unfinished = entry.file_name().to_string_lossy().starts_with(UNFINISHED);
+        let modified = entry.metadata().and_then(|metadata| metadata.modified());
+        if unfinished && modified.is_ok_and(|then| now.duration_since(then).is_ok_and(|age| age > OLD)) {
+            // Another writer may have been faster.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+    Ok(())
 }
 
 /// An index that is only needed once.

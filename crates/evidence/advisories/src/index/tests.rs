@@ -70,6 +70,25 @@ fn it_is_found_again_and_built_anew_when_a_source_changes() {
     assert_eq!(left, 1, "no file is left beside the index");
 }
 
+#[test]
+fn what_a_killed_writer_left_is_removed_and_a_running_one_is_let_be() {
+    let world = World::new();
+    let state = world.dir.path().join("state");
+    fs::create_dir(&state).expect("a temporary folder is writable");
+    let hour_old = std::time::SystemTime::now() - std::time::Duration::from_secs(2 * 3600);
+    for (name, old) in [(".advisories-old", true), (".advisories-new", false), ("ledger.db", true)] {
+        let file = fs::File::create(state.join(name)).expect("a temporary folder is writable");
+        if old {
+            file.set_modified(hour_old).expect("times can be set");
+        }
+    }
+    world.scan();
+    let mut left: Vec<_> =
+        fs::read_dir(state).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect();
+    left.sort();
+    assert_eq!(left, [".advisories-new", "advisories.index", "ledger.db"]);
+}
+
 /// Scans after a change to the index's bytes.
 fn with_bytes(world: &World, bytes: &[u8]) -> (usize, String) {
     fs::write(world.place(), bytes).expect("a temporary folder is writable");

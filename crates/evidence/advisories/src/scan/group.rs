@@ -18,7 +18,25 @@ pub(crate) fn findings(purl: &str, scheme: Scheme, matches: Vec<(&Details, Match
     for (at, group) in together(&names).into_iter().enumerate() {
         groups.entry(group).or_default().push(at);
     }
-    groups.into_values().map(|members| finding(purl, scheme, &members, &names, &matches)).collect()
+    let findings = groups.into_values().map(|members| finding(purl, scheme, &members, &names, &matches));
+    without_bundles(findings.collect())
+}
+
+/// A distribution's advisory fixes several vulnerabilities. Where each of them
+/// was found on its own, it is told there and is no finding besides.
+fn without_bundles(findings: Vec<Finding>) -> Vec<Finding> {
+    let is_told = |name: &String| findings.iter().any(|finding| finding.is_named(name));
+    let bundle = |finding: &Finding| !finding.upstream.is_empty() && finding.upstream.iter().all(is_told);
+    let (bundles, mut findings): (Vec<_>, Vec<_>) = findings.iter().cloned().partition(bundle);
+    for bundle in &bundles {
+        for finding in
+            findings.iter_mut().filter(|finding| bundle.upstream.iter().any(|name| finding.is_named(name)))
+        {
+            finding.part_of.push(bundle.id.clone());
+            finding.fixed_in = finding.fixed_in.take().or_else(|| bundle.fixed_in.clone());
+        }
+    }
+    findings
 }
 
 /// Order of findings: most severe first.
@@ -109,6 +127,7 @@ fn finding(
         vector: rating.vector,
         summary: summary.unwrap_or_default().into(),
         informational: informational.into(),
+        part_of: Vec::new(),
         suppressed: None,
     }
 }

@@ -226,6 +226,32 @@ fn withdrawn_advisories_and_older_copies_do_not_count() {
     }
 }
 
+#[test]
+fn an_advisory_for_several_is_told_with_each_of_them() {
+    let whole = |id: &str, key: &str, names: &str, fix: &str| {
+        advisory(id, &[], "Debian:12", "a", fix).replacen('{', &format!(r#"{{"{key}":[{names}],"#), 1)
+    };
+    let advisories = [
+        whole("DSA-1-1", "upstream", r#""CVE-1","CVE-2""#, &fixed("2.0-1")),
+        whole("DEBIAN-CVE-1", "upstream", r#""CVE-1""#, &fixed("2.0-1")),
+        whole("DEBIAN-CVE-2", "upstream", r#""CVE-2""#, r#"{"introduced":"0"}"#),
+        whole("DSA-2-1", "related", r#""CVE-2","CVE-3""#, &fixed("3.0-1")),
+    ];
+    let purl = "pkg:deb/debian/a@1.0-1?distro=debian-12";
+    let mut report = scan(&advisories, &[purl]);
+    let expected = [
+        ("DEBIAN-CVE-1", purl, Some("2.0-1")),
+        ("DEBIAN-CVE-2", purl, Some("2.0-1")),
+        ("DSA-2-1", purl, Some("3.0-1")),
+    ];
+    assert_eq!(found(&report), expected);
+    assert!(report.findings[..2].iter().all(|finding| finding.part_of == ["DSA-1-1"]));
+    assert_eq!(report.findings[2].upstream, ["CVE-2", "CVE-3"]);
+    report.apply_ignores(&[ignore("DSA-1-1", None)], day(1));
+    assert_eq!(report.counted().map(|finding| finding.id.as_str()).collect::<Vec<_>>(), ["DSA-2-1"]);
+    assert_eq!(report.ignores, []);
+}
+
 fn rated() -> Report {
     let vector = |id: &str, name: &str, vector: &str, fix: &str| {
         let whole = advisory(id, &[], "npm", name, fix);

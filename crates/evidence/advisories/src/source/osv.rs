@@ -24,6 +24,8 @@ struct Document {
     #[serde(default)]
     upstream: Option<Vec<String>>,
     #[serde(default)]
+    related: Option<Vec<String>>,
+    #[serde(default)]
     summary: Option<String>,
     #[serde(default)]
     details: Option<String>,
@@ -210,11 +212,20 @@ fn advisory(document: Document) -> Result<Advisory, String> {
             rating: rating.unwrap_or_default(),
         });
     }
+    let mut upstream = names(document.upstream);
+    // Some distributions name the CVEs they fix here instead.
+    let distribution = |affected: &Affected| {
+        matches!(ecosystem::scheme(&affected.ecosystem), Some(Scheme::Rpm | Scheme::Dpkg | Scheme::Apk))
+    };
+    if upstream.is_empty() && affected.iter().all(distribution) && !affected.is_empty() {
+        upstream = names(document.related);
+        upstream.retain(|name| name.starts_with("CVE-"));
+    }
     let text = document.summary.filter(|text| !text.trim().is_empty()).or(document.details);
     Ok(Advisory {
         id: document.id,
         aliases: names(document.aliases),
-        upstream: names(document.upstream),
+        upstream,
         summary: summary(text.as_deref().unwrap_or_default()),
         modified: document.modified.and_then(|text| text.parse::<Timestamp>().ok()),
         withdrawn: document.withdrawn.is_some_and(|text| !text.is_empty()),

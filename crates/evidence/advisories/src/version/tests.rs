@@ -359,6 +359,37 @@ fn invented(scheme: Scheme, pieces: &[&str], count: usize) -> Vec<(String, Strin
     std::iter::repeat_with(|| (text(), text())).take(count * 400).filter(usable).take(count).collect()
 }
 
+/// Whatever is sorted or searched by it needs an order: the same from both
+/// sides, and no circles.
+#[test]
+fn every_scheme_is_an_order() {
+    let pieces = [
+        "0", "1", "2", "10", "01", ".", ".", "-", "_", "+", "~", "^", "a", "b1", "rc", "post", "dev", "pre",
+        "p", "x", "-r1", ":", "v", "SNAPSHOT", "!",
+    ];
+    for (scheme, order) in ORDERS {
+        let known = order.iter().flat_map(|equal| equal.iter().map(|text| (*text).to_owned()));
+        let invented = invented(scheme, &pieces, 60).into_iter().flat_map(|(a, b)| [a, b]);
+        let texts: Vec<String> = known.chain(invented).collect();
+        let versions: Vec<_> =
+            texts.iter().map(|text| scheme.parse(text).unwrap_or_else(|| panic!("{text}"))).collect();
+        let orders: Vec<Vec<Ordering>> =
+            versions.iter().map(|a| versions.iter().map(|b| a.compare(b)).collect()).collect();
+        let all = 0..versions.len();
+        for a in all.clone() {
+            assert_eq!(orders[a][a], Ordering::Equal, "{}: {}", scheme.name(), texts[a]);
+            for b in all.clone() {
+                let both = format!("{}: {} and {}", scheme.name(), texts[a], texts[b]);
+                assert_eq!(orders[a][b], orders[b][a].reverse(), "{both}");
+                let circle = all
+                    .clone()
+                    .find(|&c| orders[a][b].is_le() && orders[b][c].is_le() && orders[a][c].is_gt());
+                assert_eq!(circle.map(|c| &texts[c]), None, "{both}");
+            }
+        }
+    }
+}
+
 /// The table's pairs and the invented ones, in the words of `<`, `=`, `>`.
 fn questions(scheme: Scheme, pieces: &[&str], invented_pairs: usize) -> Vec<(String, String, char)> {
     let table =

@@ -123,7 +123,7 @@ impl Report {
 }
 
 fn suppression(finding: &Finding, statements: &[&Statement], products: &[String]) -> Option<Suppression> {
-    let own = |name: &String| finding.is_named(name) || finding.upstream.contains(name);
+    let own = |name: &String| finding.related_names().any(|known| known == name);
     let about: Vec<&Statement> = statements
         .iter()
         .filter(|statement| statement.names.iter().any(own) && statement.is_about(&finding.purl, products))
