@@ -131,7 +131,10 @@ pub(super) fn read(text: &str, collected: &mut Collected) -> Result<(), Error> {
     })?;
     collected.each(document.has_extracted_licensing_infos, |_, info: Extracted| {
         let name = info.name.filter(|name| name != "NOASSERTION");
-        roles.texts.insert(info.license_id, name.unwrap_or(info.extracted_text));
+        let text = name.unwrap_or(info.extracted_text);
+        if text != super::spdx::NO_TEXT {
+            roles.texts.insert(info.license_id, text);
+        }
         Ok(())
     })?;
     collected.each(document.annotations, |collected, annotation: Annotation| {

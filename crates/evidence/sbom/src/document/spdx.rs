@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use plimsoll_oci::digest_of;
 use serde::Serialize;
 
-use super::{TOOL, TOOL_VERSION, image_purl, is_expression, property, uuid, warnings};
+use super::{TOOL, TOOL_VERSION, image_purl, property, uuid, warnings};
 use crate::{Bom, Component, Scope};
 
 /// The document.
@@ -22,6 +22,8 @@ pub(super) fn write(bom: &Bom) -> Vec<u8> {
 /// SPDX demands a time; an image that has none gets the first one there is.
 const NO_TIME: &str = "1970-01-01T00:00:00Z";
 const NO_ASSERTION: &str = "NOASSERTION";
+/// Of a licence that a package only names.
+pub(super) const NO_TEXT: &str = "The package names this licence and its metadata does not have the text.";
 const SUBJECT: &str = "SPDXRef-Subject";
 const DOCUMENT: &str = "SPDXRef-DOCUMENT";
 
@@ -137,13 +139,13 @@ impl<'a> Document<'a> {
             });
             relationships.push(relationship(SUBJECT, "CONTAINS", id));
         }
-        let texts: BTreeMap<String, &str> = bom
-            .components
-            .iter()
-            .filter_map(|component| component.licence.as_deref())
-            .filter(|licence| !is_expression(licence))
-            .map(|licence| (licence_ref(licence), licence))
-            .collect();
+        let mut texts: BTreeMap<String, &str> = BTreeMap::new();
+        for licence in bom.components.iter().filter_map(|component| component.licence.as_deref()) {
+            match references(licence) {
+                Some(references) => texts.extend(references.into_iter().map(|id| (id, NO_TEXT))),
+                None => drop(texts.insert(licence_ref(licence), licence)),
+            }
+        }
         Self {
             spdx_version: "SPDX-2.3",
             data_license: "CC0-1.0",
@@ -215,7 +217,7 @@ fn package(component: &Component) -> Package<'_> {
         text
     });
     let licence = match component.licence.as_deref() {
-        Some(licence) if is_expression(licence) => licence.to_owned(),
+        Some(licence) if references(licence).is_some() => licence.to_owned(),
         Some(licence) => licence_ref(licence),
         None => NO_ASSERTION.into(),
     };
@@ -261,6 +263,25 @@ fn purl_ref(reference_locator: String) -> ExternalRef {
 fn id(component: &Component) -> String {
     let hash = digest_of(component.purl().to_string().as_bytes()).hex();
     format!("SPDXRef-Package-{}-{}-{}", plain(&component.kind), plain(&component.name), &hash[..16])
+}
+
+/// The licences of an expression that are no licences of the SPDX list; `None`
+/// where it is no expression, or one that refers to another document.
+fn references(licence: &str) -> Option<Vec<String>> {
+    let expression = ::spdx::Expression::parse(licence).ok()?;
+    let mut references = Vec::new();
+    for required in expression.requirements() {
+        if let ::spdx::LicenseItem::Other(other) = &required.req.license {
+            if other.doc_ref.is_some() {
+                return None;
+            }
+            references.push(format!("LicenseRef-{}", other.lic_ref));
+        }
+        if let Some(::spdx::AdditionItem::Other(_)) = &required.req.addition {
+            return None;
+        }
+    }
+    Some(references)
 }
 
 /// The identifier of a licence that is only a text.

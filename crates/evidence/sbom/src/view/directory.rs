@@ -94,7 +94,7 @@ impl Walk<'_> {
         let mut ahead = vec![(root.to_owned(), prefix)];
         let mut first = true;
         while let Some((directory, path)) = ahead.pop() {
-            let listed = match list(&directory) {
+            let listed = match list(&directory, self.shared.budget.limits.entries) {
                 Ok(listed) => listed,
                 Err(error) if first => return Err(error),
                 Err(error) => {
@@ -161,8 +161,11 @@ enum Stop {
     All(Unread),
 }
 
-fn list(directory: &Path) -> io::Result<Vec<fs::DirEntry>> {
-    let mut entries = fs::read_dir(directory)?.collect::<io::Result<Vec<_>>>()?;
-    entries.sort_by_key(fs::DirEntry::file_name);
+/// The entries of a directory, sorted; one more than are read at most, which
+/// is enough to see that there are too many.
+fn list(directory: &Path, most: u64) -> io::Result<Vec<fs::DirEntry>> {
+    let most = usize::try_from(most).unwrap_or(usize::MAX).saturating_add(1);
+    let mut entries = fs::read_dir(directory)?.take(most).collect::<io::Result<Vec<_>>>()?;
+    entries.sort_by_cached_key(fs::DirEntry::file_name);
     Ok(entries)
 }

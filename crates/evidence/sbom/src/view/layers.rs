@@ -92,7 +92,10 @@ impl Layers<'_> {
                 }
                 Err(error) => return Err(error),
             };
-            if let Err(why) = shared.count(if selection.is_none() { entry.size } else { 0 }) {
+            // What is read again was counted.
+            if selection.is_none()
+                && let Err(why) = shared.count(entry.size)
+            {
                 journal
                     .warnings
                     .push((whole(), Unread::new(format!("layer {} is {}", index + 1, why.reason()))));

@@ -46,7 +46,16 @@ impl Files {
         limits: Limits,
     ) -> plimsoll_oci::Result<Self> {
         // Each reader has a thread of its own that decompresses.
-        let threads = cores().div_ceil(2);
+        Self::of_image_on(cores().div_ceil(2), layers, catalogers, matcher, limits)
+    }
+
+    fn of_image_on(
+        threads: usize,
+        layers: &Layers<'_>,
+        catalogers: &[Box<dyn Registered>],
+        matcher: &Matcher,
+        limits: Limits,
+    ) -> plimsoll_oci::Result<Self> {
         let mut shared = Shared::new(catalogers, matcher, limits);
         let mut journals = layers.read(&shared, threads)?;
         if shared.is_exhausted() && threads > 1 {
@@ -73,7 +82,16 @@ impl Files {
         limits: Limits,
     ) -> std::io::Result<Self> {
         // One more walks.
-        let threads = cores().saturating_sub(1).max(1);
+        Self::of_directory_on(cores().saturating_sub(1).max(1), root, catalogers, matcher, limits)
+    }
+
+    fn of_directory_on(
+        threads: usize,
+        root: &Path,
+        catalogers: &[Box<dyn Registered>],
+        matcher: &Matcher,
+        limits: Limits,
+    ) -> std::io::Result<Self> {
         let mut shared = Shared::new(catalogers, matcher, limits);
         let mut journal = directory::read(&shared, root, threads)?;
         if shared.is_exhausted() && threads > 1 {
@@ -86,7 +104,8 @@ impl Files {
     }
 
     fn new(limits: Limits) -> Self {
-        let tree = Tree::new(limits.entries);
+        // Directories that no entry names need room too.
+        let tree = Tree::new(limits.entries.saturating_add(limits.entries / 4));
         Self { tree, inodes: Vec::new(), readings: Vec::new(), warnings: Vec::new() }
     }
 
@@ -259,3 +278,6 @@ impl<'a> View<'a> {
         self.owners.get(&self.real_path(path)?).map(String::as_str)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,6 +43,12 @@ fn everything() -> Bom {
     scoped.depends_on.insert("pkg:npm/no-version".into());
     bom.components.push(scoped);
     bom.components.push(Component::new("npm", "no-version", ""));
+    for (number, licence) in
+        ["LicenseRef-Acme AND MIT", "DocumentRef-x:LicenseRef-y", "LicenseRef-Acme"].iter().enumerate()
+    {
+        let licence = Some((*licence).to_owned());
+        bom.components.push(Component { licence, ..Component::new("npm", format!("licence-{number}"), "1") });
+    }
     bom.components.sort_by_key(|component| component.purl().to_string());
     assert!(bom.components.iter().any(|component| component.scope == Scope::Declared));
     assert_eq!(bom.warnings.len(), 2, "{:?}", bom.warnings);

@@ -60,7 +60,7 @@ fn rows(connection: &Connection) -> Result<Database, Unread> {
     let mut database = Database::default();
     // Cells are checked, so that damage is an error and not an odd value.
     connection.execute_batch("PRAGMA cell_size_check = ON")?;
-    let mut statement = connection.prepare("SELECT hnum, blob FROM Packages ORDER BY hnum")?;
+    let mut statement = connection.prepare("SELECT blob FROM Packages")?;
     let mut rows = statement.query([])?;
     loop {
         let row = match rows.next() {
@@ -77,7 +77,7 @@ fn rows(connection: &Connection) -> Result<Database, Unread> {
             database.warn("there are more packages than are read");
             return Ok(database);
         }
-        match row.get_ref(1)?.as_blob() {
+        match row.get_ref(0)?.as_blob() {
             Ok(blob) => database.take(blob),
             Err(_) => database.warn("a row has no header"),
         }
