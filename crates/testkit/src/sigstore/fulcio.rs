@@ -1,5 +1,5 @@
 //! Fulcio: a certificate for an identity and a key that the caller holds
-//! (API v2, `POST /api/v2/signingCert`).
+//! (API v2, `POST /api/v2/signingCert`; v1 is what cosign 2 asks).
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -51,6 +51,7 @@ impl Fulcio {
 
     pub(super) fn router(self: &Arc<Self>) -> Router {
         Router::new()
+            .route("/api/v1/signingCert", post(sign_v1))
             .route("/api/v2/signingCert", post(sign))
             .route("/api/v2/configuration", get(configuration))
             .route("/api/v2/trustBundle", get(trust_bundle))
@@ -68,7 +69,7 @@ impl Fulcio {
         }
     }
 
-    fn issue(&self, identity: &Identity, spki: &[u8]) -> Value {
+    fn issue(&self, identity: &Identity, spki: &[u8]) -> Issued {
         let other = EcKey::generate();
         let spki = if self.lies.told(Lie::CertificateForAnotherKey) { other.spki() } else { spki };
         let window = match self.lies.told(Lie::ExpiredCertificate) {
@@ -92,46 +93,99 @@ impl Fulcio {
             x509::embed_scts(&mut tbs, ct::list(&sct));
         }
         let leaf = x509::seal(tbs, key);
-        let certificates: Vec<String> =
-            [&leaf, &authority.certificate, &self.root.certificate].map(x509::pem).into();
-        let chain = json!({"certificates": certificates});
-        if !detached {
-            return json!({"signedCertificateEmbeddedSct": {"chain": chain}});
-        }
-        let sct = ct::sct(&self.ct_log, &Entry::Certificate { der: &x509::der(&leaf) }, now);
-        let sct = STANDARD.encode(sct);
-        json!({"signedCertificateDetachedSct": {"chain": chain, "signedCertificateTimestamp": sct}})
+        let chain = [&leaf, &authority.certificate, &self.root.certificate].map(x509::pem);
+        let beside = Entry::Certificate { der: &x509::der(&leaf) };
+        Issued { chain, beside: detached.then(|| ct::sct(&self.ct_log, &beside, now)) }
+    }
+
+    /// Who asks, by the token in the request or its header.
+    fn identify(&self, request: &Value, headers: &HeaderMap) -> Result<Map<String, Value>, Refusal> {
+        let bearer = headers.get("authorization").and_then(|value| value.to_str().ok());
+        let bearer = bearer.and_then(|value| value.strip_prefix("Bearer "));
+        let token = request["credentials"]["oidcIdentityToken"].as_str().or(bearer).unwrap_or_default();
+        self.issuer.read(token).map_err(|why| {
+            let message = format!("There was an error processing the credentials for this request: {why}");
+            Refusal(StatusCode::UNAUTHORIZED, message)
+        })
     }
 }
 
-/// An error as grpc-gateway writes it.
-fn refuse(status: StatusCode, message: &str) -> Response {
-    let code = if status == StatusCode::UNAUTHORIZED { 16 } else { 3 };
-    (status, axum::Json(json!({"code": code, "message": message, "details": []}))).into_response()
+/// What an answer is made of.
+struct Issued {
+    /// Leaf first, in PEM.
+    chain: [String; 3],
+    /// A certificate timestamp that is not in the certificate.
+    beside: Option<Vec<u8>>,
 }
 
-async fn sign(State(fulcio): State<Arc<Fulcio>>, headers: HeaderMap, body: Bytes) -> Response {
-    let Ok(request) = serde_json::from_slice::<Value>(&body) else {
-        return refuse(StatusCode::BAD_REQUEST, "the request is not JSON");
-    };
-    // In the body, or in the header as cosign does.
-    let bearer = headers.get("authorization").and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    let token = request["credentials"]["oidcIdentityToken"].as_str().or(bearer).unwrap_or_default();
-    let claims = match fulcio.issuer.read(token) {
-        Ok(claims) => claims,
-        Err(why) => {
-            let message = format!("There was an error processing the credentials for this request: {why}");
-            return refuse(StatusCode::UNAUTHORIZED, &message);
-        }
-    };
-    let Some(spki) = proven_key(&request, &claims) else {
-        return refuse(
-            StatusCode::BAD_REQUEST,
-            "The signature supplied in the request could not be verified",
-        );
-    };
+/// An error as grpc-gateway writes it.
+struct Refusal(StatusCode, String);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let Self(status, message) = self;
+        let code = if status == StatusCode::UNAUTHORIZED { 16 } else { 3 };
+        (status, axum::Json(json!({"code": code, "message": message, "details": []}))).into_response()
+    }
+}
+
+fn refuse(message: &str) -> Refusal {
+    Refusal(StatusCode::BAD_REQUEST, message.into())
+}
+
+/// Answers a request of either API, which differ in how they name the key.
+fn certify(
+    fulcio: &Fulcio,
+    headers: &HeaderMap,
+    body: &[u8],
+    proven: fn(&Value, &Map<String, Value>) -> Option<Vec<u8>>,
+) -> Result<Issued, Refusal> {
+    let request: Value = serde_json::from_slice(body).map_err(|_| refuse("the request is not JSON"))?;
+    let claims = fulcio.identify(&request, headers)?;
+    let unproven = "The signature supplied in the request could not be verified";
+    let spki = proven(&request, &claims).ok_or_else(|| refuse(unproven))?;
     let identity = Identity { subject: subject(&claims), issuer: fulcio.issuer.url().to_owned() };
-    axum::Json(fulcio.issue(&identity, &spki)).into_response()
+    Ok(fulcio.issue(&identity, &spki))
+}
+
+async fn sign(
+    State(fulcio): State<Arc<Fulcio>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<axum::Json<Value>, Refusal> {
+    let Issued { chain, beside } = certify(&fulcio, &headers, &body, proven_key)?;
+    let chain = json!({"certificates": chain});
+    Ok(axum::Json(match beside {
+        None => json!({"signedCertificateEmbeddedSct": {"chain": chain}}),
+        Some(sct) => {
+            let sct = STANDARD.encode(sct);
+            json!({"signedCertificateDetachedSct": {"chain": chain, "signedCertificateTimestamp": sct}})
+        }
+    }))
+}
+
+/// Of a timestamp beside the certificate, v1 has another form, which is not given here.
+async fn sign_v1(
+    State(fulcio): State<Arc<Fulcio>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let issued = certify(&fulcio, &headers, &body, proven_key_v1)?;
+    let content = [("content-type", "application/pem-certificate-chain")];
+    Ok((StatusCode::CREATED, content, issued.chain.concat()).into_response())
+}
+
+/// As [`proven_key`], of a request of API v1.
+fn proven_key_v1(request: &Value, claims: &Map<String, Value>) -> Option<Vec<u8>> {
+    let key = STANDARD.decode(request["publicKey"]["content"].as_str()?).ok()?;
+    let spki = x509::spki_in_pem(&key).unwrap_or(key);
+    let proof = STANDARD.decode(request["signedEmailAddress"].as_str()?).ok()?;
+    verify_ec(&spki, challenge(claims)?, &proof).then_some(spki)
+}
+
+/// What the caller signs to prove that it holds the key.
+fn challenge(claims: &Map<String, Value>) -> Option<&[u8]> {
+    Some(claims.get("email").or_else(|| claims.get("sub"))?.as_str()?.as_bytes())
 }
 
 /// The public key of the request, if the caller proves to hold its other half.
@@ -145,8 +199,7 @@ fn proven_key(request: &Value, claims: &Map<String, Value>) -> Option<Vec<u8>> {
     let asked = &request["publicKeyRequest"];
     let spki = x509::spki_in_pem(asked["publicKey"]["content"].as_str()?.as_bytes())?;
     let proof = STANDARD.decode(asked["proofOfPossession"].as_str()?).ok()?;
-    let challenge = claims.get("email").or_else(|| claims.get("sub"))?.as_str()?;
-    verify_ec(&spki, challenge.as_bytes(), &proof).then_some(spki)
+    verify_ec(&spki, challenge(claims)?, &proof).then_some(spki)
 }
 
 /// Who the certificate is for: as Fulcio's issuers of the types `email`,

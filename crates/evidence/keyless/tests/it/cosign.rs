@@ -2,19 +2,20 @@
 //! with the test kit's services is what our verifier accepts. The kit is a
 //! Sigstore as others see it, lies included.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use plimsoll_evidence_trust::{Bundle, Evidence, Statement, predicate};
+use plimsoll_model::Digest;
 use plimsoll_testkit::peer::{self, Peers};
 use plimsoll_testkit::registry::TestRegistry;
 use plimsoll_testkit::sigstore::{Claims, Lie, Log, Sigstore};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use plimsoll_evidence_trust::Statement;
-
-use super::{WORKFLOW, accepted, keyless, options, token};
+use super::{WORKFLOW, accepted, keyless, options, token, verified};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
@@ -66,9 +67,9 @@ impl Repository {
     }
 
     /// Attaches a bundle to an image, as cosign 3 does.
-    async fn attach(&self, image: &Value, bundle: String) {
+    async fn attach(&self, image: &Value, bundle: &Bundle) {
         let empty = self.blob("application/vnd.oci.empty.v1+json", "{}".into()).await;
-        let layer = self.blob(BUNDLE, bundle).await;
+        let layer = self.blob(BUNDLE, bundle.json().into()).await;
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": MANIFEST,
@@ -76,10 +77,7 @@ impl Repository {
             "config": empty,
             "layers": [layer],
             "subject": image,
-            "annotations": {
-                "dev.sigstore.bundle.content": "dsse-envelope",
-                "dev.sigstore.bundle.predicateType": "https://sigstore.dev/cosign/sign/v1",
-            },
+            "annotations": bundle.annotations(None),
         });
         self.manifest(&manifest).await;
     }
@@ -94,10 +92,16 @@ impl Repository {
     async fn attached(&self, image: &str) -> String {
         let index: Value = serde_json::from_str(&self.get(&format!("referrers/{image}")).await).unwrap();
         let [referrer] = index["manifests"].as_array().unwrap().as_slice() else { panic!("{index}") };
-        let digest = referrer["digest"].as_str().unwrap();
-        let manifest: Value = serde_json::from_str(&self.get(&format!("manifests/{digest}")).await).unwrap();
-        let layer = manifest["layers"][0]["digest"].as_str().unwrap();
-        self.get(&format!("blobs/{layer}")).await
+        self.layer(referrer["digest"].as_str().unwrap()).await.0
+    }
+
+    /// The first layer of a manifest, and its annotations.
+    async fn layer(&self, manifest: &str) -> (String, BTreeMap<String, String>) {
+        let manifest: Value =
+            serde_json::from_str(&self.get(&format!("manifests/{manifest}")).await).unwrap();
+        let layer = &manifest["layers"][0];
+        let bytes = self.get(&format!("blobs/{}", layer["digest"].as_str().unwrap())).await;
+        (bytes, serde_json::from_value(layer["annotations"].clone()).unwrap_or_default())
     }
 }
 
@@ -119,12 +123,28 @@ impl<'a> Cosign<'a> {
         Self { tool: "cosign", peers, sigstore, folder }
     }
 
+    /// cosign 2, which asks the internet for what the trusted root says, unless
+    /// it is told again.
+    fn two(peers: Peers, sigstore: &'a Sigstore) -> Self {
+        let cosign = Self { tool: "cosign2", ..Self::new(peers, sigstore, Log::V1) };
+        let root: Value = serde_json::from_str(&sigstore.trusted_root()).unwrap();
+        let write = |name: &str, label: &str, base64: &Value| {
+            let der = STANDARD.decode(base64.as_str().unwrap()).unwrap();
+            let pem = x509_cert::der::pem::encode_string(label, Default::default(), &der).unwrap();
+            std::fs::write(cosign.folder.path().join(name), pem).unwrap();
+        };
+        write("tlogs.pem", "PUBLIC KEY", &root["tlogs"][0]["publicKey"]["rawBytes"]);
+        write("ctlogs.pem", "PUBLIC KEY", &root["ctlogs"][0]["publicKey"]["rawBytes"]);
+        let chain = &root["certificateAuthorities"][0]["certChain"]["certificates"];
+        write("root.pem", "CERTIFICATE", &chain[0]["rawBytes"]);
+        cosign
+    }
+
     fn run(&self, arguments: &[&str]) -> Result<String, String> {
         let mut command: Command = self.peers.command(self.tool);
-        command.args(arguments).args(["--allow-http-registry", "--trusted-root", "trusted_root.json"]);
+        command.args(arguments).arg("--allow-http-registry");
         command.current_dir(self.folder.path()).env_clear().env("HOME", self.folder.path());
         if self.tool == "cosign2" {
-            // It asks the internet for what the trusted root says, unless it is told again.
             command.env("SIGSTORE_REKOR_PUBLIC_KEY", "tlogs.pem");
             command
                 .env("SIGSTORE_CT_LOG_PUBLIC_KEY_FILE", "ctlogs.pem")
@@ -135,15 +155,25 @@ impl<'a> Cosign<'a> {
         if output.status.success() { Ok(text.concat()) } else { Err(text.concat()) }
     }
 
+    /// `sign` or `attest`, with the services of the signing config.
+    fn make(&self, arguments: &[&str]) -> Result<String, String> {
+        let services = ["--yes", "--signing-config", "signing_config.json", "--identity-token", "token"];
+        self.run(&[arguments, &services, &["--trusted-root", "trusted_root.json"]].concat())
+    }
+
+    /// `verify` or `verify-attestation`, by the trusted root.
+    fn check(&self, arguments: &[&str], identity: &str) -> Result<String, String> {
+        let issuer = self.sigstore.issuer().url();
+        let identity = ["--certificate-oidc-issuer", &issuer, "--certificate-identity", identity];
+        self.run(&[arguments, &identity, &["--trusted-root", "trusted_root.json"]].concat())
+    }
+
     fn sign(&self, image: &str) -> Result<String, String> {
-        let (config, token) = ("signing_config.json", "token");
-        self.run(&["sign", "--yes", "--signing-config", config, "--identity-token", token, image])
+        self.make(&["sign", image])
     }
 
     fn verify(&self, image: &str, identity: &str) -> Result<String, String> {
-        let issuer = self.sigstore.issuer().url();
-        let identity = ["--certificate-oidc-issuer", &issuer, "--certificate-identity", identity];
-        self.run(&[&["verify"], &identity[..], &[image]].concat())
+        self.check(&["verify", image], identity)
     }
 }
 
@@ -153,21 +183,30 @@ async fn cosign_accepts_what_is_signed_here() {
     let sigstore = Sigstore::start();
     for log in [Log::V1, Log::V2] {
         let repository = Repository::start();
+        let cosign = Cosign::new(peers.clone(), &sigstore, log);
         let image = repository.image("ours").await;
         let digest = image["digest"].as_str().unwrap();
+        let about: Digest = digest.parse().unwrap();
+        let provenance = json!({"buildDefinition": {"buildType": "https://plimsoll.test"}});
+        let provenance =
+            Statement::of(&about, Some("127.0.0.1/acme/payouts"), predicate::PROVENANCE, &provenance)
+                .unwrap();
         let keyless = keyless(&sigstore, log, options());
-        let bundles =
-            keyless.sign(&token(&sigstore), &[Statement::signature(&digest.parse().unwrap())]).await.unwrap();
-        let bundle = bundles[0].json().to_owned();
-        let cosign = Cosign::new(peers.clone(), &sigstore, log);
-        repository.attach(&image, bundle.clone()).await;
+        let statements = [Statement::signature(&about), provenance];
+        let bundles = keyless.sign(&token(&sigstore), &statements).await.unwrap();
         let reference = repository.reference(digest);
+
+        repository.attach(&image, &bundles[0]).await;
         cosign.verify(&reference, WORKFLOW).unwrap_or_else(|output| panic!("{log:?}: {output}"));
         cosign.verify(&reference, "https://github.com/mallory/payouts").unwrap_err();
+        let attestation = ["verify-attestation", "--type", "slsaprovenance1", &reference];
+        cosign.check(&attestation, WORKFLOW).unwrap_err();
+        repository.attach(&image, &bundles[1]).await;
+        cosign.check(&attestation, WORKFLOW).unwrap_or_else(|output| panic!("{log:?}: {output}"));
 
         // The signature of another image.
         let other = repository.image("another").await;
-        repository.attach(&other, bundle).await;
+        repository.attach(&other, &bundles[0]).await;
         let reference = repository.reference(other["digest"].as_str().unwrap());
         cosign.verify(&reference, WORKFLOW).unwrap_err();
     }
@@ -182,40 +221,14 @@ async fn cosign_2_accepts_what_is_signed_here() {
     let image = repository.image("ours").await;
     let digest = image["digest"].as_str().unwrap();
     let keyless = keyless(&sigstore, Log::V1, options());
-    let bundles =
-        keyless.sign(&token(&sigstore), &[Statement::signature(&digest.parse().unwrap())]).await.unwrap();
-    repository.attach(&image, bundles[0].json().to_owned()).await;
-    let cosign = Cosign { tool: "cosign2", ..Cosign::new(peers, &sigstore, Log::V1) };
-    let root: Value = serde_json::from_str(&sigstore.trusted_root()).unwrap();
-    let write = |name: &str, label: &str, base64: &Value| {
-        let der = STANDARD.decode(base64.as_str().unwrap()).unwrap();
-        let pem = x509_cert::der::pem::encode_string(label, Default::default(), &der).unwrap();
-        std::fs::write(cosign.folder.path().join(name), pem).unwrap();
-    };
-    write("tlogs.pem", "PUBLIC KEY", &root["tlogs"][0]["publicKey"]["rawBytes"]);
-    write("ctlogs.pem", "PUBLIC KEY", &root["ctlogs"][0]["publicKey"]["rawBytes"]);
-    let chain = &root["certificateAuthorities"][0]["certChain"]["certificates"];
-    write("root.pem", "CERTIFICATE", &chain[0]["rawBytes"]);
-    let verify = |identity| {
-        let issuer = sigstore.issuer().url();
-        let reference = repository.reference(digest);
-        let identity = ["--certificate-oidc-issuer", &issuer, "--certificate-identity", identity];
-        cosign.run(
-            &[
-                &[
-                    "verify-attestation",
-                    "--new-bundle-format",
-                    "--type",
-                    "https://sigstore.dev/cosign/sign/v1",
-                ],
-                &identity[..],
-                &[&reference],
-            ]
-            .concat(),
-        )
-    };
-    verify(WORKFLOW).unwrap_or_else(|output| panic!("{output}"));
-    verify("https://github.com/mallory/payouts").unwrap_err();
+    let statement = Statement::signature(&digest.parse().unwrap());
+    let bundles = keyless.sign(&token(&sigstore), &[statement]).await.unwrap();
+    repository.attach(&image, &bundles[0]).await;
+    let cosign = Cosign::two(peers, &sigstore);
+    let reference = repository.reference(digest);
+    let arguments = ["verify-attestation", "--new-bundle-format", "--type", predicate::SIGNATURE, &reference];
+    cosign.check(&arguments, WORKFLOW).unwrap_or_else(|output| panic!("{output}"));
+    cosign.check(&arguments, "https://github.com/mallory/payouts").unwrap_err();
 }
 
 #[tokio::test]
@@ -225,17 +238,48 @@ async fn cosign_signs_with_the_same_services() {
     for log in [Log::V1, Log::V2] {
         let repository = Repository::start();
         let cosign = Cosign::new(peers.clone(), &sigstore, log);
-        let image = repository.image("theirs").await;
-        let digest = image["digest"].as_str().unwrap();
-        let reference = repository.reference(digest);
-        let before = sigstore.entries(log);
-        cosign.sign(&reference).unwrap_or_else(|output| panic!("{log:?}: {output}"));
-        assert_eq!(sigstore.entries(log), before + 1);
-        cosign.verify(&reference, WORKFLOW).unwrap_or_else(|output| panic!("{log:?}: {output}"));
-        let bundle = repository.attached(digest).await;
-        assert!(accepted(&sigstore, &bundle, &digest.parse().unwrap()), "{log:?}: {bundle}");
-        assert!(!accepted(&sigstore, &bundle, &super::image(1)));
+        let predicate = json!({"buildDefinition": {"buildType": "https://plimsoll.test"}}).to_string();
+        std::fs::write(cosign.folder.path().join("predicate.json"), predicate).unwrap();
+        let signed = (&["sign"][..], predicate::SIGNATURE);
+        let attested = (
+            &["attest", "--type", "slsaprovenance1", "--predicate", "predicate.json"][..],
+            predicate::PROVENANCE,
+        );
+        for (arguments, predicate_type) in [signed, attested] {
+            let image = repository.image(predicate_type).await;
+            let digest = image["digest"].as_str().unwrap();
+            let reference = repository.reference(digest);
+            let before = sigstore.entries(log);
+            let made = cosign.make(&[arguments, &[&reference]].concat());
+            made.unwrap_or_else(|output| panic!("{log:?}: {output}"));
+            assert_eq!(sigstore.entries(log), before + 1);
+            let bundle = repository.attached(digest).await;
+            let evidence = Evidence::Bundle(bundle.as_bytes());
+            let verified = verified(&sigstore, evidence, &digest.parse().unwrap()).unwrap();
+            assert_eq!(verified.predicate_type, predicate_type);
+            assert!(!accepted(&sigstore, &bundle, &super::image(1)));
+        }
     }
+}
+
+/// The older scheme: a tag with a layer, its signature and certificate in annotations.
+#[tokio::test]
+async fn cosign_2_signs_with_the_same_services() {
+    let Some(peers) = peer::require(&["cosign2"]) else { return };
+    let sigstore = Sigstore::start();
+    let repository = Repository::start();
+    let cosign = Cosign::two(peers, &sigstore);
+    let image = repository.image("theirs").await;
+    let digest = image["digest"].as_str().unwrap();
+    let (fulcio, rekor) = (sigstore.fulcio().url(), sigstore.rekor(Log::V1).url());
+    let services = ["--yes", "--fulcio-url", &fulcio, "--rekor-url", &rekor, "--identity-token", "token"];
+    let made = cosign.run(&[&["sign"], &services[..], &[&repository.reference(digest)]].concat());
+    made.unwrap_or_else(|output| panic!("{output}"));
+    let (payload, annotations) = repository.layer(&format!("{}.sig", digest.replace(':', "-"))).await;
+    let evidence = Evidence::LegacySignature { payload: payload.as_bytes(), annotations: &annotations };
+    let about = digest.parse().unwrap();
+    assert_eq!(verified(&sigstore, evidence, &about).unwrap().predicate_type, predicate::SIGNATURE);
+    verified(&sigstore, evidence, &super::image(1)).unwrap_err();
 }
 
 /// That is what the kit is for: if cosign did not notice, a test with it would

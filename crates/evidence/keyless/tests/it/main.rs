@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use plimsoll_evidence_keyless::{AUDIENCE, Error, IdentityToken, Keyless, Options, Policy, SigningConfig};
 use plimsoll_evidence_trust::{
-    Bundle, Clock, Evidence, Outcome, Root, Statement, Trust, TrustedIdentity, verify,
+    Bundle, Clock, Evidence, Outcome, Root, Statement, Trust, TrustedIdentity, Verified, verify,
 };
 use plimsoll_model::{Digest, Secret};
 use plimsoll_testkit::sigstore::{Claims, Log, Sigstore};
@@ -51,12 +51,19 @@ async fn sign(sigstore: &Sigstore, log: Log, count: usize) -> Result<Vec<Bundle>
     keyless(sigstore, log, options()).sign(&token(sigstore), &statements(count)).await
 }
 
-/// Whether our verifier accepts it as the workflow's signature of the image.
+/// Whether our verifier accepts a bundle as the workflow's, about the image.
 fn accepted(sigstore: &Sigstore, bundle: &str, image: &Digest) -> bool {
+    verified(sigstore, Evidence::Bundle(bundle.as_bytes()), image).is_ok()
+}
+
+/// What our verifier says of evidence that is to be the workflow's, about the image.
+fn verified(sigstore: &Sigstore, evidence: Evidence<'_>, image: &Digest) -> Result<Verified, Outcome> {
     let identity = TrustedIdentity { issuer: sigstore.issuer().url(), subject: WORKFLOW.into(), roles: None };
     let root = Root::from_json(&sigstore.trusted_root()).unwrap();
     let trust = Trust { identities: vec![identity], root: Some(root), ..Trust::default() };
     let clock = Clock { now: Timestamp::now(), known_since: None };
-    let verification = verify(Evidence::Bundle(bundle.as_bytes()), image, &trust, clock);
-    matches!(verification.outcome, Outcome::Verified(_))
+    match verify(evidence, image, &trust, clock).outcome {
+        Outcome::Verified(verified) => Ok(verified),
+        other => Err(other),
+    }
 }
