@@ -30,6 +30,8 @@ const LONGEST: u64 = 4 << 20;
 pub(crate) struct BuildInfo {
     /// Path of the main module; empty for executables of old or no modules.
     pub(super) main: String,
+    /// It is part of the toolchain itself, which has no modules.
+    pub(super) is_toolchain: bool,
     pub(super) components: Vec<Component>,
     pub(super) warnings: Vec<String>,
 }
@@ -161,12 +163,13 @@ fn parse(version: &str, text: &str) -> BuildInfo {
     let mut settings = Vec::new();
     // The last dependency: a replacement may follow it.
     let mut pending: Option<Component> = None;
-    let mut after_main = false;
+    let (mut after_main, mut is_toolchain) = (false, false);
     for line in text.lines() {
         let mut fields = line.split('\t');
         let kind = fields.next().unwrap_or_default();
         let (path, version) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
         match kind {
+            "path" => is_toolchain = path.starts_with("cmd/"),
             "mod" => {
                 main_path = path.into();
                 main = Some(go_module(path, released(version)));
@@ -206,7 +209,7 @@ fn parse(version: &str, text: &str) -> BuildInfo {
         main.qualifiers.extend(revision(&main_path, &settings));
         reading.push(main);
     }
-    BuildInfo { main: main_path, components: reading.components, warnings: reading.warnings }
+    BuildInfo { main: main_path, is_toolchain, components: reading.components, warnings: reading.warnings }
 }
 
 /// A version of a module; `(devel)` is none.

@@ -45,7 +45,7 @@ impl Cataloger for Go {
         })
     }
 
-    fn catalog(&self, _: &View<'_>, found: &[Found<'_, Fact>], report: &mut Report) {
+    fn catalog(&self, view: &View<'_>, found: &[Found<'_, Fact>], report: &mut Report) {
         // By main module: what its executables contain.
         let mut built: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
         // By place: the module, if its `go.mod` is said to be complete.
@@ -70,6 +70,14 @@ impl Cataloger for Go {
                         report.add(component);
                     }
                     super::lock::warn(file, &info.warnings, report);
+                    // A package answers for its own programs.
+                    let is_unknown = info.main.is_empty() && !info.is_toolchain && !is_foreign(file.path);
+                    if is_unknown && view.owner(file.path).is_none() {
+                        report.warn(
+                            file.path,
+                            "it was built without modules: what else it contains is not known",
+                        );
+                    }
                     continue;
                 }
                 _ if is_foreign(file.path) => continue,
@@ -128,6 +136,23 @@ mod tests {
             ]
         );
         assert!(outcome.warnings.is_empty(), "{:?}", outcome.warnings);
+    }
+
+    #[test]
+    fn what_was_built_without_modules_is_not_known() {
+        let outcome = |text: &str| {
+            let binary = with_section(".go.buildinfo", &build_info::tests::inline("go1.22.3", text));
+            run(&Go, &[("app", &binary)])
+        };
+        for text in ["path\texample.com/app\n", ""] {
+            let outcome = outcome(text);
+            assert_eq!(outcome.purls(), ["Installed pkg:golang/stdlib@1.22.3"]);
+            assert_eq!(
+                outcome.warnings,
+                ["/app: go: it was built without modules: what else it contains is not known"]
+            );
+        }
+        assert!(outcome("path\tcmd/gofmt\n").warnings.is_empty());
     }
 
     #[test]

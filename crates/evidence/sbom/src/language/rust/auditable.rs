@@ -62,13 +62,29 @@ struct Row {
     root: bool,
 }
 
-/// Reads the section of an ELF file; `None` where it has none.
-pub(super) fn read(content: &mut Content<'_>) -> Result<Option<Linked>, Unread> {
+/// What an ELF file has to say.
+pub(super) enum Section {
+    Read(Linked),
+    /// It was compiled by Rust, and has no such section.
+    Absent,
+    NotRust,
+}
+
+/// Reads the section of an ELF file.
+pub(super) fn read(content: &mut Content<'_>) -> Result<Section, Unread> {
+    /// Compilers sign in this section; each once.
+    const COMMENT: &str = ".comment";
+    const MOST_COMMENT: u64 = 64 << 10;
     // Files that only begin like ELF are no concern of this cataloger.
-    let Ok(elf) = Elf::read(content) else { return Ok(None) };
-    let Some(Range { offset, size }) = elf.section(SECTION) else { return Ok(None) };
-    let section = content.slice(offset, size)?;
-    parse(&section).map(Some)
+    let Ok(elf) = Elf::read(content) else { return Ok(Section::NotRust) };
+    if let Some(Range { offset, size }) = elf.section(SECTION) {
+        let section = content.slice(offset, size)?;
+        return parse(&section).map(Section::Read);
+    }
+    let Some(Range { offset, size }) = elf.section(COMMENT) else { return Ok(Section::NotRust) };
+    let Ok(comment) = content.slice(offset, size.min(MOST_COMMENT)) else { return Ok(Section::NotRust) };
+    let is_rust = comment.split(|byte| *byte == 0).any(|name| name.starts_with(b"rustc version "));
+    Ok(if is_rust { Section::Absent } else { Section::NotRust })
 }
 
 /// Reads the content of the section.

@@ -27,6 +27,8 @@ pub(crate) struct Rust;
 #[derive(Debug)]
 pub(crate) enum Fact {
     Linked(auditable::Linked),
+    /// A program that does not say what it was linked from.
+    Silent,
     Lock(lock::Lock),
 }
 
@@ -48,10 +50,14 @@ impl Cataloger for Rust {
         if super::lock::file_name(path) == "Cargo.lock" {
             return lock::parse(&content.bytes()?).map(Fact::Lock).map(Some);
         }
-        Ok(auditable::read(content)?.map(Fact::Linked))
+        Ok(match auditable::read(content)? {
+            auditable::Section::Read(linked) => Some(Fact::Linked(linked)),
+            auditable::Section::Absent => Some(Fact::Silent),
+            auditable::Section::NotRust => None,
+        })
     }
 
-    fn catalog(&self, _: &View<'_>, found: &[Found<'_, Fact>], report: &mut Report) {
+    fn catalog(&self, view: &View<'_>, found: &[Found<'_, Fact>], report: &mut Report) {
         let mut linked: BTreeSet<Coordinates> = BTreeSet::new();
         let mut roots: BTreeSet<Coordinates> = BTreeSet::new();
         let mut sources: BTreeMap<Coordinates, BTreeMap<String, String>> = BTreeMap::new();
@@ -69,11 +75,20 @@ impl Cataloger for Rust {
                         sources.entry(coordinates(&package.component)).or_insert(source);
                     }
                 }
-                Fact::Lock(_) => {}
+                Fact::Lock(_) | Fact::Silent => {}
             }
         }
+        let is_declared =
+            found.iter().any(|file| file.origin == Origin::Commit && matches!(file.fact, Fact::Lock(_)));
         for file in found {
             match file.fact {
+                // A package answers for its own programs, a lock file for the
+                // rest.
+                Fact::Silent if is_declared || is_foreign(file.path) || view.owner(file.path).is_some() => {}
+                Fact::Silent => report.warn(
+                    file.path,
+                    "it is a Rust program that was built without cargo auditable: what it contains is not known",
+                ),
                 Fact::Linked(binary) => add_linked(binary, file, &sources, report),
                 Fact::Lock(_) if is_foreign(file.path) => {}
                 Fact::Lock(lock) => {
@@ -207,9 +222,22 @@ source = "registry+https://github.com/rust-lang/crates.io-index"
 
     #[test]
     fn the_same_program_is_not_asked_what_is_not_linked_without_a_section() {
-        let plain = with_section(".text", b"\x90");
+        let plain = with_section(".comment", b"GCC: 12\0rustc version 1.95.0\0");
         let outcome = run(&Rust, &[("usr/bin/service", &plain), ("commit:Cargo.lock", LOCK.as_bytes())]);
         assert_eq!(outcome.components.len(), 6);
         assert!(outcome.components.iter().all(|c| c.scope == Scope::Declared));
+        assert!(outcome.warnings.is_empty(), "{:?}", outcome.warnings);
+    }
+
+    #[test]
+    fn a_program_of_which_nothing_is_known_is_warned_about() {
+        let rust = with_section(".comment", b"GCC: 12\0rustc version 1.95.0\0");
+        let c = with_section(".comment", b"GCC: 12\0");
+        let outcome = run(
+            &Rust,
+            &[("usr/bin/service", &rust), ("usr/bin/other", &c), ("lib/site-packages/a/b.so", &rust)],
+        );
+        assert_eq!(outcome.warnings.len(), 1);
+        assert!(outcome.warnings[0].starts_with("/usr/bin/service: rust: it is a Rust program"));
     }
 }
