@@ -108,6 +108,18 @@ pub(crate) enum Command {
     Stats,
     /// What a check or error code means, why it matters, how to satisfy it
     Explain(Explain),
+    /// What an image is made of: bill of materials, differences, advisories
+    #[command(subcommand)]
+    Sbom(Sbom),
+    /// Sign an image
+    Sign(Sign),
+    /// Attest a predicate about an image
+    Attest(Attest),
+    /// Make a key pair to sign with
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Verify a Sigstore bundle over a file, without a project
+    VerifyBundle(VerifyBundle),
     /// What a deployment demands: decide, test, decide again, answer for an exception
     #[command(subcommand)]
     Policy(Policy),
@@ -288,6 +300,118 @@ pub(crate) struct Explain {
     /// The code, e.g. TAG-001; without one, all codes are listed
     #[arg(value_name = "CODE")]
     pub(crate) code: Option<String>,
+}
+
+/// `plimsoll sbom`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Sbom {
+    /// Print the bill of materials of an image, an archive, a layout or a directory
+    Generate {
+        /// A path, a full commit SHA, or `host/path@sha256:…`
+        #[arg(value_name = "PATH|REF")]
+        subject: String,
+        /// Form of the document
+        #[arg(long, value_name = "FORMAT", default_value = "cyclonedx-json", value_parser = ["cyclonedx-json", "spdx-json"])]
+        format: String,
+        /// Write here instead of standard output
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        to: Option<PathBuf>,
+    },
+    /// What changed between two: packages, and the advisories that affect them
+    Diff {
+        /// A document, a path, a full commit SHA, or `host/path@sha256:…`
+        #[arg(value_name = "OLD")]
+        old: String,
+        /// The same
+        #[arg(value_name = "NEW")]
+        new: String,
+        /// OSV advisories: a file, or a folder in any of the usual layouts
+        #[arg(long, value_name = "DIR|FILE", value_hint = ValueHint::AnyPath)]
+        database: Option<PathBuf>,
+    },
+    /// Which published advisories affect which components
+    Scan {
+        /// A document, a path, a full commit SHA, or `host/path@sha256:…`
+        #[arg(value_name = "PATH|REF")]
+        subject: String,
+        /// OSV advisories: a file, or a folder in any of the usual layouts
+        #[arg(long, value_name = "DIR|FILE", value_hint = ValueHint::AnyPath)]
+        database: Option<PathBuf>,
+        /// An OpenVEX document that says what does not count (repeatable)
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        vex: Vec<PathBuf>,
+        /// Write what plimsoll.toml ignores as an OpenVEX document
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        write_vex: Option<PathBuf>,
+        /// The least severity that ends with exit 3; as configured, else high
+        #[arg(long, value_name = "SEVERITY", value_parser = ["critical", "high", "medium", "low", "none"])]
+        fail_on: Option<String>,
+    },
+}
+
+/// `plimsoll sign`
+#[derive(Debug, Args)]
+pub(crate) struct Sign {
+    /// A full commit SHA, or `host/path@sha256:…`
+    #[arg(value_name = "REF")]
+    pub(crate) image: String,
+}
+
+/// `plimsoll attest`
+#[derive(Debug, Args)]
+pub(crate) struct Attest {
+    /// A full commit SHA, or `host/path@sha256:…`
+    #[arg(value_name = "REF")]
+    pub(crate) image: String,
+    /// What the predicate is: a short name as in cosign, or a URI
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) kind: String,
+    /// The predicate, JSON
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) predicate: PathBuf,
+}
+
+/// `plimsoll keys`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Write PREFIX.key (encrypted, as cosign's) and PREFIX.pub
+    Generate {
+        /// Where: the files' names without `.key` and `.pub`
+        #[arg(long, value_name = "PREFIX", default_value = "cosign", value_hint = ValueHint::FilePath)]
+        out: PathBuf,
+        /// The kind of key
+        #[arg(long, value_name = "ALGORITHM", default_value = "ecdsa-p256", value_parser = ["ecdsa-p256", "ecdsa-p384", "ed25519"])]
+        algorithm: String,
+        /// The password: env:NAME, file:PATH or command:CMD
+        #[arg(long, value_name = "SOURCE", default_value = "env:COSIGN_PASSWORD")]
+        password: String,
+    },
+}
+
+/// `plimsoll verify-bundle`
+#[derive(Debug, Args)]
+pub(crate) struct VerifyBundle {
+    /// The bundle
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) bundle: PathBuf,
+    /// The subject that the certificate must have
+    #[arg(long, value_name = "SUBJECT", requires = "certificate_oidc_issuer")]
+    pub(crate) certificate_identity: Option<String>,
+    /// The issuer that the certificate must have
+    #[arg(long, value_name = "URL", requires = "certificate_identity")]
+    pub(crate) certificate_oidc_issuer: Option<String>,
+    /// The public key, PEM, of a bundle without a certificate
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "certificate_identity")]
+    pub(crate) key: Option<PathBuf>,
+    /// Sigstore's trusted root; the built-in one without it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) trusted_root: Option<PathBuf>,
+    /// The built-in root of the staging instance
+    #[arg(long, conflicts_with = "trusted_root")]
+    pub(crate) staging: bool,
+    /// The file that was signed, or `sha256:…`
+    #[arg(value_name = "FILE|DIGEST")]
+    pub(crate) subject: String,
 }
 
 /// `plimsoll policy`

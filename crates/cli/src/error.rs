@@ -70,6 +70,12 @@ pub(crate) enum CliError {
         /// Which.
         path: PathBuf,
     },
+    /// A key would be overwritten.
+    #[error("{path} exists, and a key is never overwritten")]
+    KeyExists {
+        /// Which.
+        path: PathBuf,
+    },
     /// An address that cannot be listened on.
     #[error("cannot listen on {address}")]
     Listen {
@@ -96,6 +102,7 @@ impl Diagnose for CliError {
             | Self::Content { .. }
             | Self::Malformed { .. }
             | Self::Argument { .. }
+            | Self::KeyExists { .. }
             | Self::Exists { .. } => Class::Usage,
             Self::Listen { .. } | Self::Demo { .. } => Class::Failed,
         }
@@ -108,7 +115,7 @@ impl Diagnose for CliError {
             Self::File { .. } => "CLI-002",
             Self::Content { .. } | Self::Malformed { .. } => "CLI-003",
             Self::Argument { .. } => "CLI-004",
-            Self::Exists { .. } => "CLI-005",
+            Self::Exists { .. } | Self::KeyExists { .. } => "CLI-005",
             Self::Listen { .. } => "CLI-006",
             Self::Demo { .. } => "CLI-007",
         }
@@ -131,6 +138,9 @@ impl Diagnose for CliError {
             Self::Content { .. } | Self::Malformed { .. } => "nothing was touched; correct the file".into(),
             Self::Argument { expected, .. } => format!("nothing was touched; write {expected}"),
             Self::Exists { .. } => "nothing was touched; `--force` replaces it".into(),
+            Self::KeyExists { .. } => {
+                "nothing was touched; write the pair elsewhere with `--out PREFIX`".into()
+            }
             Self::Listen { address, .. } => {
                 format!(
                     "nothing was started; see who listens there with `ss -ltnp 'sport = :{}'`, or use `--listen 127.0.0.1:0`",
@@ -189,7 +199,7 @@ pub(crate) const PAGES: &[Page] = &[
         name: "would-overwrite",
         what: "A file would be overwritten.",
         why: "What somebody wrote by hand is not thrown away without being asked.",
-        how: "Look at the file; `--force` replaces it.",
+        how: "Look at the file; `--force` replaces it. Key files are never replaced: what an old key signed needs it.",
     },
     Page {
         code: "CLI-006",

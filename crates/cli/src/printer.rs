@@ -201,6 +201,15 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
+/// At most 90 characters, for a cell that must not break the line.
+pub(crate) fn shorten(text: &str) -> String {
+    const MOST: usize = 90;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// Lines up rows into columns, two spaces apart; no trailing blanks.
 /// Widths are of the visible text, without colour codes.
 pub(crate) fn columns(rows: &[Vec<String>]) -> String {

@@ -129,6 +129,55 @@ pub enum PipelineError {
         /// What, and why.
         what: Vec<String>,
     },
+    /// The registry does not have the image.
+    #[error("there is no image {image}")]
+    ImageAbsent {
+        /// Repository and tag or digest.
+        image: String,
+    },
+    /// What the registry has is not what the name says.
+    #[error("the image {image} is not what its name says")]
+    ImageInvalid {
+        /// Repository and tag or digest.
+        image: String,
+        /// Why.
+        why: String,
+    },
+    /// The registry cannot be asked.
+    #[error("the image {image} cannot be looked up")]
+    ImageUnknown {
+        /// Repository and tag or digest.
+        image: String,
+        /// Why.
+        why: String,
+    },
+    /// Something that only a project has.
+    #[error("{what} names an image only within a project")]
+    NoProject {
+        /// What was given.
+        what: &'static str,
+    },
+    /// Nothing signs here.
+    #[error("nothing signs here: plimsoll.toml has no [signing] section")]
+    NothingSigns,
+    /// Neither a path nor an image.
+    #[error("`{text}` is neither a path here nor an image by digest or full commit SHA")]
+    NoMaterial {
+        /// What was given.
+        text: String,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {path}")]
+    Material {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// No advisories are named.
+    #[error("no advisories are named to scan against")]
+    NoAdvisories,
     /// There is no escalation to take back.
     #[error("verification is not mandatory in environment `{environment}` by escalation")]
     NotEscalated {
@@ -162,17 +211,24 @@ impl Diagnose for PipelineError {
             | Self::TargetKind { .. }
             | Self::NotEscalated { .. }
             | Self::NotADecision { .. }
+            | Self::ImageAbsent { .. }
+            | Self::NoProject { .. }
+            | Self::NothingSigns
+            | Self::NoMaterial { .. }
+            | Self::Material { .. }
+            | Self::NoAdvisories
             | Self::NothingKnown { .. }
             | Self::NotInStore { .. } => Class::Usage,
             Self::NoConfiguration { .. } | Self::UnpinnedBase { .. } => Class::Usage,
             Self::StateFolder { .. } | Self::Lost { .. } => Class::Failed,
             Self::StoreMismatch { .. }
+            | Self::ImageInvalid { .. }
             | Self::NotApproved { .. }
             | Self::Unreadable { .. }
             | Self::FactsUnreadable { .. } => Class::Integrity,
             Self::Locked { .. } | Self::Credentials { .. } | Self::NotScanned { .. } => Class::Refused,
             Self::Interrupted { .. } => Class::Interrupted,
-            Self::Target(_) | Self::LockUnknown { .. } => Class::Outside,
+            Self::Target(_) | Self::LockUnknown { .. } | Self::ImageUnknown { .. } => Class::Outside,
         }
     }
 
@@ -191,6 +247,13 @@ impl Diagnose for PipelineError {
             Self::Interrupted { .. } => "DEP-111",
             Self::NothingKnown { .. } => "PIP-010",
             Self::UnpinnedBase { .. } => "PIP-011",
+            Self::ImageAbsent { .. } => "PIP-012",
+            Self::ImageInvalid { .. } => "PIP-013",
+            Self::ImageUnknown { .. } => "PIP-014",
+            Self::NoProject { .. } => "PIP-015",
+            Self::NothingSigns => "PIP-016",
+            Self::NoMaterial { .. } | Self::Material { .. } => "PIP-017",
+            Self::NoAdvisories => "PIP-018",
             Self::Credentials { .. } => "SCN-010",
             Self::NotScanned { .. } => "SCN-011",
             Self::NotEscalated { .. } => "POL-002",
@@ -215,6 +278,7 @@ impl Diagnose for PipelineError {
         match self {
             Self::StoreMismatch { found, .. } | Self::NoConfiguration { found, .. } => Some(found.clone()),
             Self::Locked { holder, .. } => Some(holder.clone()),
+            Self::ImageInvalid { why, .. } | Self::ImageUnknown { why, .. } => Some(why.clone()),
             Self::Credentials { found, .. } => Some(first_few(found)),
             Self::NotScanned { what } => Some(first_few(what)),
             _ => None,
@@ -248,6 +312,20 @@ impl Diagnose for PipelineError {
             Self::LockUnknown { .. } => "nothing was touched; check the ledger with `plimsoll ledger verify`".into(),
             Self::Lost { .. } => "run the command again: it goes on from what is recorded".into(),
             Self::Interrupted { .. } => "nothing was changed; run the command again when ready".into(),
+            Self::ImageAbsent { .. } => "nothing was touched; `plimsoll history` lists what was built and pushed".into(),
+            Self::ImageInvalid { .. } => "nothing was touched; compare with `plimsoll verify SHA`, and find out who changed it".into(),
+            Self::ImageUnknown { .. } => "nothing was touched; check the registry and your credentials with `plimsoll doctor`".into(),
+            Self::NoProject { .. } => {
+                "nothing was touched; name it `host/path@sha256:…`, or work in a folder with plimsoll.toml (`-C DIR`)".into()
+            }
+            Self::NothingSigns => {
+                "nothing was touched; make a key with `plimsoll keys generate` and add\n[signing]\nkey = \"file:cosign.key\"\npassword = \"env:COSIGN_PASSWORD\"".into()
+            }
+            Self::NoMaterial { .. } => "nothing was touched; write a path, a full commit SHA, or `host/path@sha256:…`".into(),
+            Self::Material { .. } => "nothing was touched; check the path and its permissions".into(),
+            Self::NoAdvisories => {
+                "nothing was touched; name a folder of OSV advisories with `--database DIR`, or in [sbom] advisories".into()
+            }
             Self::Credentials { first: (rule, path), .. } => format!(
                 "nothing was pushed; take it out of the commit and make a new credential, since this one is in git; if it is none, commit\n\
                  [[secrets.allow]]\nrule = \"{rule}\"\npath = \"{path}\"\nreason = \"…\""
@@ -278,6 +356,56 @@ fn first_few(all: &[String]) -> String {
 
 /// A page for every code above that has none elsewhere.
 pub const PAGES: &[Page] = &[
+    Page {
+        code: "PIP-012",
+        name: "image-absent",
+        what: "The registry says that it has no such image.",
+        why: "Nothing can be said about an image that is not there.",
+        how: "`plimsoll history` lists what was built and pushed; `plimsoll push SHA` pushes what was only stored.",
+    },
+    Page {
+        code: "PIP-013",
+        name: "image-invalid",
+        what: "What the registry returned is not what the name says: its bytes have another digest, or are no manifest.",
+        why: "A registry that returns other bytes is broken or was broken into.",
+        how: "`plimsoll verify SHA` compares with the record. Find out who changed it; push to another registry meanwhile.",
+    },
+    Page {
+        code: "PIP-014",
+        name: "image-unknown",
+        what: "The registry could not be asked, or answered nonsense. That says nothing about the image.",
+        why: "An error is never taken for an answer.",
+        how: "`plimsoll doctor` checks the registry and the credentials.",
+    },
+    Page {
+        code: "PIP-015",
+        name: "no-project",
+        what: "A commit alone names an image only where a plimsoll.toml says which repository it is in.",
+        why: "The same commit may be in many repositories.",
+        how: "Write `host/path@sha256:…`, or work in the project's folder: `-C DIR`.",
+    },
+    Page {
+        code: "PIP-016",
+        name: "nothing-signs",
+        what: "`sign` and `attest` need a key, a program or an identity, and plimsoll.toml has no [signing] section.",
+        why: "A statement that nobody signed proves nothing.",
+        how: "`plimsoll keys generate` makes a key pair and prints the section to add. For keyless signing: `keyless = true`.",
+    },
+    Page {
+        code: "PIP-017",
+        name: "material",
+        what: "What an SBOM is to be made of cannot be found or read: neither a path here nor an image by digest or full \
+               commit SHA.",
+        why: "A tag can move between two looks; then the SBOM would be of another image than you think.",
+        how: "Write a path, a full commit SHA, or `host/path@sha256:…`.",
+    },
+    Page {
+        code: "PIP-018",
+        name: "no-advisories",
+        what: "A scan needs advisories, and neither `--database` nor `[sbom] advisories` names any.",
+        why: "A scan against nothing would find nothing, and look clean.",
+        how: "A folder of OSV files, of osv-scanner's `{ecosystem}/all.zip`, or a copy of the RustSec database.",
+    },
     Page {
         code: "SCN-010",
         name: "credentials-in-image",

@@ -1,6 +1,6 @@
 //! `plimsoll build` and `plimsoll push`.
 
-use plimsoll_model::{BuildMetadata, Failure};
+use plimsoll_model::{BuildMetadata, Failure, SignatureStatus};
 use plimsoll_pipeline::BuildRequest;
 
 use super::{Session, commit};
@@ -47,7 +47,14 @@ fn text(metadata: &BuildMetadata) -> String {
         ("digest", metadata.image_digest.to_string()),
         ("state", pushed.to_owned()),
         ("clean", if metadata.clean { "yes" } else { "no, a target directory was reused" }.to_owned()),
-        ("signature", format!("unverified: {}", metadata.signature_reason)),
+        (
+            "signature",
+            match metadata.signature_status {
+                SignatureStatus::Verified => "verified".to_owned(),
+                SignatureStatus::Unverified => format!("unverified: {}", metadata.signature_reason),
+            },
+        ),
+        ("sbom", if metadata.sbom_ref.is_empty() { "none".to_owned() } else { metadata.sbom_ref.clone() }),
         ("took", duration(metadata.build_duration_sec)),
     ];
     let rows: Vec<_> = rows.into_iter().map(|(key, value)| vec![key.to_owned(), value]).collect();

@@ -9,15 +9,19 @@ mod doctor;
 mod explain;
 mod history;
 mod init;
+mod keys;
 mod ledger;
 mod metrics;
 mod policy;
 mod registry;
 mod rollout;
+mod sbom;
 mod show;
+mod sign;
 mod stats;
 mod status;
 mod verify;
+mod verify_bundle;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -64,6 +68,11 @@ pub(crate) fn run(cli: Cli) -> u8 {
         Command::Show(arguments) => show::run(&session, &arguments),
         Command::Stats => stats::run(&session),
         Command::Explain(arguments) => explain::run(&arguments, &session.printer).map_err(Into::into),
+        Command::Sbom(arguments) => sbom::run(&session, arguments),
+        Command::Sign(arguments) => sign::sign(&session, &arguments),
+        Command::Attest(arguments) => sign::attest(&session, &arguments),
+        Command::Keys(arguments) => keys::run(&session, &arguments),
+        Command::VerifyBundle(arguments) => verify_bundle::run(&session, &arguments),
         Command::Policy(arguments) => policy::run(&session, arguments),
         Command::Ledger(arguments) => ledger::run(&session, &arguments),
         Command::Metrics(arguments) => metrics::run(&session, &arguments),
@@ -129,6 +138,18 @@ impl Session {
         .await
     }
 
+    /// Runs asynchronous work, with a context where there is a project here.
+    /// What is wrong with a project that is here is told.
+    pub(crate) fn block_on_anywhere<T, F: Future<Output = Result<T, Failure>>>(
+        &self,
+        work: impl FnOnce(Option<Context>) -> F,
+    ) -> Result<T, Failure> {
+        if plimsoll_config::discover(&self.directory()).is_err() {
+            return runtime()?.block_on(work(None));
+        }
+        self.block_on(|context| work(Some(context)))
+    }
+
     /// Runs asynchronous work with a context. The first Ctrl-C or SIGTERM asks
     /// it to stop and undo; the second ends the process, and what was in
     /// flight is finished or undone by the next command.
@@ -179,16 +200,42 @@ pub(crate) fn commit(text: &str, action: &'static str) -> Result<Commit, CliErro
 pub(crate) fn metadata(file: Option<&Path>) -> Result<Option<(BuildMetadata, String)>, CliError> {
     const MOST_BYTES: u64 = 1 << 20;
     let Some(path) = file else { return Ok(None) };
-    let failed = |source| CliError::File { action: "read", path: path.into(), source };
-    let file = std::fs::File::open(path).map_err(failed)?;
-    let mut bytes = Vec::new();
-    std::io::Read::read_to_end(&mut std::io::Read::take(file, MOST_BYTES), &mut bytes).map_err(failed)?;
+    let bytes = read_file(path, MOST_BYTES)?;
     let metadata = serde_json::from_slice(&bytes).map_err(|source| CliError::Content {
         path: path.into(),
         expected: "a build's JSON document",
         source,
     })?;
     Ok(Some((metadata, path.display().to_string())))
+}
+
+/// The bytes of a file the user named, at most `most` of them.
+pub(crate) fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, CliError> {
+    use std::io::Read as _;
+    let failed = |source| CliError::File { action: "read", path: path.into(), source };
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).map_err(failed)?.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > most {
+        let why = format!("it has more than {most} bytes");
+        return Err(failed(std::io::Error::new(std::io::ErrorKind::FileTooLarge, why)));
+    }
+    Ok(bytes)
+}
+
+/// The text of a file the user named.
+pub(crate) fn read_text(path: &Path, most: u64) -> Result<String, CliError> {
+    let failed = |source| CliError::File { action: "read", path: path.into(), source };
+    let text = String::from_utf8(read_file(path, most)?);
+    text.map_err(|error| failed(std::io::Error::new(std::io::ErrorKind::InvalidData, error.utf8_error())))
+}
+
+/// Writes a file the user named, in place of what was there.
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
+    std::fs::write(path, bytes).map_err(|source| CliError::File {
+        action: "write",
+        path: path.into(),
+        source,
+    })
 }
 
 /// `90s`, `10m`, `1h30m`.

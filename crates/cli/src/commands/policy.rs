@@ -1,7 +1,6 @@
 //! `plimsoll policy`: check, test, replay, soften.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::rollout::checks;
-use super::{Session, commit, duration, metadata};
+use super::{Session, commit, duration, metadata, read_text, write_file};
 use crate::args::{Approvals, Policy};
 use crate::error::CliError;
 use crate::printer::{bold, columns, dim, pass_word};
@@ -61,11 +60,7 @@ fn check(session: &Session, asked: Asked, facts: Option<&Path>) -> Result<u8, Fa
         let mut text = serde_json::to_string_pretty(&report.facts)
             .expect("facts have string keys and no failing serialisers");
         text.push('\n');
-        std::fs::write(path, text).map_err(|source| CliError::File {
-            action: "write",
-            path: path.into(),
-            source,
-        })?;
+        write_file(path, text.as_bytes())?;
     }
     session.printer.result(&report, || check_text(&report));
     Ok(report.class().map_or(0, Class::exit_code))
@@ -155,6 +150,8 @@ struct Case {
 }
 
 const CASES: &str = "a file of policy cases";
+/// The most a file of cases or facts may have.
+const MOST_BYTES: u64 = 16 << 20;
 
 fn test(session: &Session, files: Vec<PathBuf>) -> Result<u8, Failure> {
     let config = Config::load(&session.directory(), &session.overlays())?;
@@ -213,7 +210,7 @@ fn found(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
 }
 
 fn cases(file: &Path) -> Result<Vec<PolicyCase>, CliError> {
-    let text = read(file)?;
+    let text = read_text(file, MOST_BYTES)?;
     let wrong = |why: String| CliError::Malformed { path: file.into(), expected: CASES, why };
     let parsed: Cases = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
     let folder = file.parent().unwrap_or(Path::new("."));
@@ -225,11 +222,12 @@ fn cases(file: &Path) -> Result<Vec<PolicyCase>, CliError> {
                 return Err(wrong(format!("case `{}` names no `facts`", case.name)));
             };
             let path = folder.join(path);
-            let facts = serde_json::from_str(&read(&path)?).map_err(|source| CliError::Content {
-                path,
-                expected: "facts as `plimsoll policy check --facts FILE` writes them",
-                source,
-            })?;
+            let facts =
+                serde_json::from_str(&read_text(&path, MOST_BYTES)?).map_err(|source| CliError::Content {
+                    path,
+                    expected: "facts as `plimsoll policy check --facts FILE` writes them",
+                    source,
+                })?;
             Ok(PolicyCase {
                 name: case.name,
                 facts,
@@ -239,14 +237,6 @@ fn cases(file: &Path) -> Result<Vec<PolicyCase>, CliError> {
             })
         })
         .collect()
-}
-
-fn read(path: &Path) -> Result<String, CliError> {
-    const MOST_BYTES: u64 = 16 << 20;
-    let failed = |source| CliError::File { action: "read", path: path.into(), source };
-    let mut text = String::new();
-    std::fs::File::open(path).map_err(failed)?.take(MOST_BYTES).read_to_string(&mut text).map_err(failed)?;
-    Ok(text)
 }
 
 impl Approvals {

@@ -9,7 +9,7 @@ use plimsoll_rollout_core::machine::Verdict;
 
 use super::{Session, commit, duration as parse_duration, metadata};
 use crate::args::{Deploy, Down, Rollback, Up};
-use crate::printer::{bold, columns, dim, duration, outcome_word};
+use crate::printer::{bold, columns, dim, duration, outcome_word, shorten};
 
 /// Deploys a commit.
 pub(crate) fn deploy(session: &Session, arguments: &Deploy) -> Result<u8, Failure> {
@@ -135,14 +135,6 @@ pub(crate) fn checks(decision: &Decision, all: bool) -> String {
         ));
     }
     columns(&passed) + &text
-}
-
-fn shorten(text: &str) -> String {
-    const MOST: usize = 90;
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }
 
 fn headline(report: &RolloutReport) -> String {

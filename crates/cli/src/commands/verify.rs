@@ -1,13 +1,14 @@
 //! `plimsoll verify`.
 
+use plimsoll_evidence_trust::StepOutcome;
 use plimsoll_model::{Commit, Digest, Failure, ImageRef, Repository};
-use plimsoll_pipeline::{VerifyReport, VerifyRequest};
+use plimsoll_pipeline::{EvidenceReport, VerifyReport, VerifyRequest};
 
 use super::rollout::checks;
 use super::{Session, commit, metadata};
 use crate::args::Verify;
 use crate::error::CliError;
-use crate::printer::bold;
+use crate::printer::{bold, columns, dim};
 
 /// Verifies an image against its record and, with `--rebuild`, its commit.
 pub(crate) fn run(session: &Session, arguments: &Verify) -> Result<u8, Failure> {
@@ -38,11 +39,56 @@ fn subject(text: &str) -> Result<(Commit, Option<Repository>, Option<Digest>), C
     Ok((commit(&tag, "verified")?, Some(reference.repository), reference.digest))
 }
 
+/// What is attached, a line each; the steps of what does not count.
+fn evidence(evidence: &[EvidenceReport]) -> String {
+    if evidence.is_empty() {
+        return String::new();
+    }
+    let short = |reference: &str| match reference.split_once(':') {
+        Some((algorithm, hex)) if hex.len() > 12 => format!("{algorithm}:{}", &hex[..12]),
+        _ => reference.to_owned(),
+    };
+    let rows: Vec<_> = evidence
+        .iter()
+        .map(|piece| {
+            let role = piece.role.map_or_else(|| "?".to_owned(), |role| role.to_string());
+            let outcome = match piece.outcome {
+                "verified" => piece.outcome.to_owned(),
+                other => bold(other),
+            };
+            vec![format!("  {role}"), outcome, piece.detail.clone(), dim(&short(&piece.reference))]
+        })
+        .collect();
+    let mut text = format!("{}\n{}", bold("attached"), columns(&rows));
+    for piece in evidence.iter().filter(|piece| !piece.steps.is_empty() && piece.outcome != "verified") {
+        text.push_str(&format!("  {} [{}]\n", short(&piece.reference), piece.code));
+        let steps: Vec<_> = piece
+            .steps
+            .iter()
+            .map(|step| {
+                let outcome = match step.outcome {
+                    StepOutcome::Done => "done",
+                    StepOutcome::Failed => "FAILED",
+                    StepOutcome::NotApplicable => "not applicable",
+                };
+                vec![format!("    {:>2} {}", step.number, step.name), outcome.to_owned(), dim(&step.detail)]
+            })
+            .collect();
+        text.push_str(&columns(&steps));
+    }
+    text
+}
+
 fn text(report: &VerifyReport) -> String {
     let mut text = checks(&report.decision, true);
+    text.push_str(&evidence(&report.evidence));
     if let Some(rebuild) = &report.rebuild {
         text.push_str(&match rebuild.identical {
-            true => format!("rebuilt: {} again, byte for byte\n", rebuild.digest),
+            true => format!(
+                "rebuilt: {} again, byte for byte{}\n",
+                rebuild.digest,
+                if rebuild.attested.is_some() { "; attested on the image" } else { "" }
+            ),
             false => format!("rebuilt: {} instead; {}\n", rebuild.digest, rebuild.difference),
         });
     }

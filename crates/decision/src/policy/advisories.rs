@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use plimsoll_model::Page;
 
 use super::{Judgement, Rule, compare, demanded};
-use crate::{AdvisoryPolicy, Facts, FindingFacts, Proof};
+use crate::{AdvisoryPolicy, AdvisorySeverity, Facts, FindingFacts, Proof};
 
 pub(super) const PAGE: Page = Page {
     code: "SBM-002",
@@ -45,7 +45,17 @@ fn judge(facts: &Facts) -> Option<Judgement> {
             first.purl
         ));
     }
-    if counts.is_empty() {
+    let unrated = scan
+        .findings
+        .iter()
+        .filter(|finding| finding.severity == AdvisorySeverity::Unknown && finding.suppressed.is_none())
+        .filter(|finding| !ignored(finding, policy, facts))
+        .collect::<Vec<_>>();
+    if counts.is_empty() && !unrated.is_empty() {
+        compare(expected, format!("{}; {about}", listed(&unrated))).warn(
+            "these state no severity: look at them with `plimsoll sbom scan REF`; the deployment goes on",
+        )
+    } else if counts.is_empty() {
         compare(expected, format!("none; {about}")).pass()
     } else {
         compare(expected, format!("{}; {about}", listed(&counts)))
@@ -81,8 +91,8 @@ mod tests {
     use plimsoll_model::{Class, Outcome};
 
     use super::*;
+    use crate::Ignored;
     use crate::policy::tests::{assert_check, assert_demanded, good, scan, with_evidence};
-    use crate::{AdvisorySeverity, Ignored};
 
     fn affected(
         severity: AdvisorySeverity,
@@ -109,7 +119,7 @@ mod tests {
             (AdvisorySeverity::Critical, Outcome::Fail, Some(Class::Refused)),
             (AdvisorySeverity::High, Outcome::Fail, Some(Class::Refused)),
             (AdvisorySeverity::Medium, Outcome::Pass, None),
-            (AdvisorySeverity::Unknown, Outcome::Pass, None),
+            (AdvisorySeverity::Unknown, Outcome::Warn, None),
         ] {
             assert_check(&affected(severity, |_, _| {}), PAGE.code, outcome, class);
         }

@@ -129,7 +129,11 @@ fn packages(bom: &Bom) -> Vec<Resource> {
         .collect()
 }
 
-fn lock_files(source: &Source, commit: &Commit) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+/// The lock files of the service in a commit.
+///
+/// # Errors
+/// git cannot be asked.
+pub(crate) fn lock_files(source: &Source, commit: &Commit) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     let mut found = Vec::new();
     for path in source.files(commit)? {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
