@@ -77,12 +77,12 @@ async fn issue(
     let unable = |e: crate::key::NoRandomness| Cause::Options { option: "key".into(), reason: e.to_string() };
     let request = key.certificate_request().map_err(unable)?;
     let body = json!({
-        "credentials": {"oidcIdentityToken": token.reveal()},
+        "credentials": {"oidcIdentityToken": token.secret().reveal()},
         "certificateSigningRequest": STANDARD.encode(request),
     });
     let url = fulcio.join("api/v2/signingCert");
     let call = Call::post(Service::Fulcio, url, "application/json", body.to_string().into_bytes());
-    let answer = http.ask(&call, LONGEST).await?.accepted()?;
+    let answer = http.ask(&call.with_secret(token.secret()), LONGEST).await?.accepted()?;
     let answered: Answered = answer.json("JSON with a certificate chain")?;
     let signed = match (answered.signed_certificate_embedded_sct, answered.signed_certificate_detached_sct) {
         (Some(signed), None) => signed,

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, Method, StatusCode, header};
+use plimsoll_model::Secret;
 use reqwest::{Client, Response, Url};
 
 use crate::endpoint::{excerpt, is_loopback};
@@ -51,17 +52,34 @@ pub(crate) struct Call {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
+    /// What is in it that must not come back in a message.
+    pub(crate) secret: Option<Secret>,
 }
 
 impl Call {
     pub(crate) fn get(service: Service, url: Url) -> Self {
-        Self { service, method: Method::GET, url, headers: HeaderMap::new(), body: Vec::new() }
+        let headers = HeaderMap::new();
+        Self { service, method: Method::GET, url, headers, body: Vec::new(), secret: None }
     }
 
     pub(crate) fn post(service: Service, url: Url, content: &'static str, body: Vec<u8>) -> Self {
         let content = header::HeaderValue::from_static(content);
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, content)]);
-        Self { service, method: Method::POST, url, headers, body }
+        Self { service, method: Method::POST, url, headers, body, secret: None }
+    }
+
+    pub(crate) fn with_secret(mut self, secret: Secret) -> Self {
+        self.secret = Some(secret);
+        self
+    }
+
+    /// An answer without the secret: whatever echoes requests would put it
+    /// into our messages.
+    fn mask(&self, body: Vec<u8>) -> Vec<u8> {
+        match &self.secret {
+            Some(secret) if holds(&body, secret.reveal().as_bytes()) => b"an echo of the request".to_vec(),
+            _ => body,
+        }
     }
 
     /// Who is asked, for messages. The query stays out: it may name things.
@@ -213,11 +231,11 @@ impl Http {
         if retry::is_transient(status) {
             let body = read(response, ERROR_BODY).await.ok().flatten().unwrap_or_default();
             let retry_after = retry::wish(&headers, SystemTime::now());
-            return Err(Trouble::NotNow { status, retry_after, says: says(&body) });
+            return Err(Trouble::NotNow { status, retry_after, says: says(&call.mask(body)) });
         }
         let most = if status.is_success() { most } else { ERROR_BODY };
         match read(response, most).await.map_err(|e| broken(e, call))? {
-            Some(body) => Ok(Answer { at: call.at(), status, headers, body }),
+            Some(body) => Ok(Answer { at: call.at(), status, headers, body: call.mask(body) }),
             None => {
                 let found = format!("status {} with more than that", status.as_u16());
                 let expected = format!("an answer of at most {most} bytes");
@@ -271,6 +289,11 @@ impl Trouble {
             Self::Final(error) => error,
         }
     }
+}
+
+/// Whether `needle` is somewhere in `body`.
+fn holds(body: &[u8], needle: &[u8]) -> bool {
+    !needle.is_empty() && body.windows(needle.len()).any(|window| window == needle)
 }
 
 /// What a failed send means. The URL goes: messages have one of their own.

@@ -95,7 +95,7 @@ async fn github(url: &str, shown: &Secret, audience: &str, options: &Options) ->
     let mut url = Url::parse(url).map_err(|e| unusable(format!("it is no URL: {e}")))?;
     may_be_asked(&url).map_err(unusable)?;
     url.query_pairs_mut().append_pair("audience", audience);
-    let mut call = Call::get(Service::Tokens, url);
+    let mut call = Call::get(Service::Tokens, url).with_secret(shown.clone());
     let bearer = HeaderValue::from_str(&format!("bearer {}", shown.reveal()));
     let mut bearer = bearer.map_err(|_| Cause::Options {
         option: GITHUB_TOKEN.into(),

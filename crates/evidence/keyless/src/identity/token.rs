@@ -85,8 +85,8 @@ impl IdentityToken {
     }
 
     /// The token itself, for Fulcio.
-    pub(crate) fn reveal(&self) -> &str {
-        self.secret.reveal()
+    pub(crate) fn secret(&self) -> Secret {
+        self.secret.clone()
     }
 }
 
@@ -187,7 +187,7 @@ mod tests {
         let read = read(&format!(" {text}\n")).unwrap();
         assert_eq!(read.claims().subject, "repo:x");
         assert_eq!(read.claims().issuer, "https://a.example");
-        assert_eq!(read.reveal(), text);
+        assert_eq!(read.secret().reveal(), text);
         assert!(!format!("{read:?}").contains("c2ln"), "{read:?}");
         let fraction = json!({"iss": "a", "sub": "b", "aud": "sigstore", "exp": 1_795_348_801.5});
         assert!(super::parse(&token(&fraction)).is_ok());

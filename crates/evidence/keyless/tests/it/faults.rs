@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use plimsoll_evidence_keyless::{
-    Cause, Error, Keyless, Options, Published, RekorVersion, Service, SigningConfig,
+    AUDIENCE, Cause, Error, IdentityToken, Keyless, Options, Policy, Published, RekorVersion, Service,
+    SigningConfig,
 };
-use plimsoll_model::{Class, Diagnose as _};
+use plimsoll_model::{Class, Diagnose as _, Secret};
 use plimsoll_testkit::registry::Fault;
-use plimsoll_testkit::sigstore::{Endpoint, Lie, Log, Sigstore};
+use plimsoll_testkit::sigstore::{Claims, Endpoint, Lie, Log, Sigstore};
 
 use super::{keyless, options, sign, statements, token};
 
@@ -127,15 +129,33 @@ async fn what_goes_wrong_on_the_way_names_the_service() {
 
 #[tokio::test]
 async fn a_stall_ends() {
+    let retry = Policy { attempts: 2, ..options().retry };
+    let options = Options { request_timeout: Duration::from_millis(300), retry, ..options() };
+    let stalled = |number: usize| {
+        let options = options.clone();
+        async move {
+            let sigstore = Sigstore::start();
+            let keyless = keyless(&sigstore, Log::V2, options);
+            let (named, endpoint, _) = needed(&sigstore)[number].clone();
+            endpoint.faults().on("POST", "/").then(Fault::Stall);
+            let error = keyless.sign(&token(&sigstore), &statements(1)).await.unwrap_err();
+            assert_eq!((error.code(), service(&error)), ("KLS-008", named), "{error}");
+        }
+    };
+    tokio::join!(stalled(0), stalled(1), stalled(2));
+}
+
+#[tokio::test]
+async fn an_echo_does_not_show_the_token() {
     let sigstore = Sigstore::start();
-    let options = Options { request_timeout: Duration::from_millis(40), ..options() };
-    for (named, endpoint, _) in needed(&sigstore) {
-        let keyless = keyless(&sigstore, Log::V2, options.clone());
-        endpoint.faults().on("POST", "/").then(Fault::Stall);
-        let error = keyless.sign(&token(&sigstore), &statements(1)).await.unwrap_err();
-        endpoint.faults().clear();
-        assert_eq!((error.code(), service(&error)), ("KLS-008", named), "{error}");
-    }
+    let text = sigstore.token(&Claims::github("acme/payouts"));
+    let token = IdentityToken::read(Secret::new(&text), "test", AUDIENCE, Timestamp::now()).unwrap();
+    sigstore.fulcio().faults().on("POST", "/").then(Fault::Body(format!("<pre>{text}</pre>").into()));
+    let error = keyless(&sigstore, Log::V1, options()).sign(&token, &statements(1)).await.unwrap_err();
+    assert_eq!(error.code(), "KLS-012");
+    let shown = format!("{error} {error:?} {:?}", error.found());
+    let payload = text.split('.').nth(1).unwrap();
+    assert!(!shown.contains(&payload[..20]), "{shown}");
 }
 
 #[tokio::test]
@@ -195,7 +215,7 @@ async fn another_instance_stands_in_for_one_that_is_down() {
         config[services].as_array_mut().unwrap().insert(0, down);
     }
     let config = SigningConfig::read(config.to_string().as_bytes(), "of the test").unwrap();
-    let services = config.services(jiff::Timestamp::now()).unwrap();
+    let services = config.services(Timestamp::now()).unwrap();
     let keyless = Keyless::new(services, &sigstore.trusted_root(), options()).unwrap();
     assert_eq!(keyless.sign(&token(&sigstore), &statements(2)).await.unwrap().len(), 2);
 }
