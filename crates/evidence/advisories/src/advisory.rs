@@ -10,7 +10,7 @@ const MOST_SUMMARY: usize = 240;
 /// Longest id, alias or package name that is kept, in bytes; longer ones are refused.
 pub(crate) const MOST_NAME: usize = 1024;
 /// Most aliases that are kept of one advisory.
-pub(crate) const MOST_ALIASES: usize = 256;
+pub(crate) const MOST_ALIASES: usize = 4096;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Advisory {

@@ -36,7 +36,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { advisory_bytes: 64 << 20, files: 5_000_000, archive_bytes: 32 << 30, depth: 32 }
+        Self { advisory_bytes: 16 << 20, files: 5_000_000, archive_bytes: 32 << 30, depth: 32 }
     }
 }
 
@@ -111,25 +111,20 @@ pub(crate) fn read(found: &[Found], limits: &Limits, mut sink: impl FnMut(Given)
 }
 
 fn list(file: &Found, limits: &Limits) -> Result<Vec<zip::Entry>, Error> {
-    let archive = open(file, limits)?;
     let broken = |why| Error::Archive { path: file.path.clone(), why };
-    let mut entries = archive.entries().map_err(broken)?;
+    let directory = zip::Directory::read(&open(file)?, limits.files).map_err(broken)?;
+    let mut entries = directory.entries().map_err(broken)?;
     entries.retain(|entry| matches!(Form::of(&entry.name), Some(Form::Json | Form::RustSec)));
     let expanded = entries.iter().fold(0_u64, |sum, entry| sum.saturating_add(entry.size()));
     if expanded > limits.archive_bytes {
-        return Err(Error::TooMuch {
-            path: file.path.clone(),
-            what: "bytes when it is expanded",
-            most: limits.archive_bytes,
-        });
+        let (path, most) = (file.path.clone(), limits.archive_bytes);
+        return Err(Error::TooMuch { path, what: "bytes when it is expanded", most });
     }
     Ok(entries)
 }
 
-fn open(file: &Found, limits: &Limits) -> Result<zip::Archive, Error> {
-    let open =
-        File::open(&file.path).map_err(|source| Error::Unreadable { path: file.path.clone(), source })?;
-    zip::Archive::open(open, limits.files).map_err(|why| Error::Archive { path: file.path.clone(), why })
+fn open(file: &Found) -> Result<File, Error> {
+    File::open(&file.path).map_err(|source| Error::Unreadable { path: file.path.clone(), source })
 }
 
 fn read_unit(at: usize, unit: &Unit<'_>, limits: &Limits) -> Result<Vec<Given>, Error> {
@@ -145,7 +140,8 @@ fn read_unit(at: usize, unit: &Unit<'_>, limits: &Limits) -> Result<Vec<Given>, 
             }
         }
         Unit::Packed(file, entries) => {
-            let mut archive = open(file, limits)?;
+            let broken = |why| Error::Archive { path: file.path.clone(), why };
+            let mut archive = zip::Reader::new(open(file)?).map_err(broken)?;
             for (position, entry) in entries.iter().enumerate() {
                 let read = archive.read(entry, limits.advisory_bytes, &mut bytes);
                 let form = Form::of(&entry.name).unwrap_or(Form::Json);
@@ -171,16 +167,19 @@ fn read_file(file: &Found, limits: &Limits, bytes: &mut Vec<u8>) -> Result<Resul
     if file.size > limits.advisory_bytes {
         return Ok(Err(format!("it is larger than {} bytes", limits.advisory_bytes)));
     }
-    let open = File::open(&file.path).map_err(unreadable)?;
-    let read = open.take(limits.advisory_bytes + 1).read_to_end(bytes).map_err(unreadable)?;
+    let read = open(file)?.take(limits.advisory_bytes + 1).read_to_end(bytes).map_err(unreadable)?;
     if read as u64 > limits.advisory_bytes {
         return Ok(Err(format!("it is larger than {} bytes", limits.advisory_bytes)));
     }
     Ok(Ok(()))
 }
 
+/// The largest advisory that a person has written, with room to spare, in bytes.
+const MOST_RUSTSEC: usize = 1 << 20;
+
 fn parse(form: Form, bytes: &[u8]) -> Result<Vec<Advisory>, String> {
     match form {
+        Form::RustSec if bytes.len() > MOST_RUSTSEC => Err(format!("it is larger than {MOST_RUSTSEC} bytes")),
         Form::RustSec => {
             let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
             rustsec::parse(text).map(|advisory| advisory.into_iter().collect())

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::advisory::{Advisory, Affected, Event, EventKind, MOST_ALIASES, MOST_NAME, Range, summary};
@@ -20,28 +20,27 @@ struct Document {
     #[serde(default)]
     withdrawn: Option<String>,
     #[serde(default)]
-    aliases: Option<Vec<String>>,
+    aliases: Many<String, 4096>,
     #[serde(default)]
-    upstream: Option<Vec<String>>,
+    upstream: Many<String, 4096>,
     #[serde(default)]
-    related: Option<Vec<String>>,
+    related: Many<String, 4096>,
     #[serde(default)]
     summary: Option<String>,
     #[serde(default)]
     details: Option<String>,
     #[serde(default)]
-    severity: Option<Vec<Entry>>,
+    severity: Many<Entry, 256>,
     #[serde(default)]
-    affected: Option<Vec<Package>>,
+    affected: Many<Package, 65_536>,
     #[serde(default)]
     database_specific: Specific,
 }
 
 #[derive(Deserialize)]
 struct Entry {
-    #[serde(rename = "type", default)]
+    #[serde(rename = "type")]
     kind: String,
-    #[serde(default)]
     score: String,
 }
 
@@ -50,11 +49,11 @@ struct Package {
     #[serde(default)]
     package: Option<Name>,
     #[serde(default)]
-    severity: Option<Vec<Entry>>,
+    severity: Many<Entry, 256>,
     #[serde(default)]
-    ranges: Option<Vec<RawRange>>,
+    ranges: Many<RawRange, 65_536>,
     #[serde(default)]
-    versions: Option<Vec<String>>,
+    versions: Many<String, 262_144>,
     #[serde(default)]
     ecosystem_specific: Specific,
     #[serde(default)]
@@ -72,19 +71,85 @@ struct RawRange {
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
-    events: Option<Vec<RawEvent>>,
+    events: Many<RawEvent, 65_536>,
 }
 
-#[derive(Deserialize)]
-struct RawEvent {
-    #[serde(default)]
-    introduced: Option<String>,
-    #[serde(default)]
-    fixed: Option<String>,
-    #[serde(default)]
-    last_affected: Option<String>,
-    #[serde(default)]
-    limit: Option<String>,
+/// An object with one or more of the schema's words for an event.
+struct RawEvent(Vec<Event>);
+
+impl<'de> Deserialize<'de> for RawEvent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(RawEventVisitor)
+    }
+}
+
+struct RawEventVisitor;
+
+impl<'de> Visitor<'de> for RawEventVisitor {
+    type Value = RawEvent;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event of a range")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawEvent, A::Error> {
+        let mut events = Vec::new();
+        while let Some(key) = map.next_key::<String>()? {
+            let kind = match key.as_str() {
+                "introduced" => EventKind::Introduced,
+                "fixed" => EventKind::Fixed,
+                "last_affected" => EventKind::LastAffected,
+                "limit" => EventKind::Limit,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            events.extend(map.next_value::<Option<String>>()?.map(|version| Event { kind, version }));
+        }
+        Ok(RawEvent(events))
+    }
+}
+
+/// A list of at most so many things; `null` is an empty one. What is in a file
+/// must not take hundreds of times its bytes.
+struct Many<T, const MOST: usize>(Vec<T>);
+
+impl<T, const MOST: usize> Default for Many<T, MOST> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Many<T, MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ManyVisitor(std::marker::PhantomData))
+    }
+}
+
+struct ManyVisitor<T, const MOST: usize>(std::marker::PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for ManyVisitor<T, MOST> {
+    type Value = Many<T, MOST>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of at most {MOST} things")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Many::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(one) = seq.next_element()? {
+            if list.len() == MOST {
+                return Err(A::Error::custom(format_args!("a list has more than {MOST} things")));
+            }
+            list.push(one);
+        }
+        Ok(Many(list))
+    }
 }
 
 /// The few members of `database_specific` and `ecosystem_specific` that are
@@ -174,8 +239,10 @@ impl<'de> Deserialize<'de> for Word {
 pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Advisory>, String> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let array = bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'[');
-    let documents: Vec<Document> = if array {
-        serde_json::from_slice(bytes).map_err(|why| why.to_string())?
+    let documents = if array {
+        let documents: Many<Document, 65_536> =
+            serde_json::from_slice(bytes).map_err(|why| why.to_string())?;
+        documents.0
     } else {
         vec![serde_json::from_slice(bytes).map_err(|why| why.to_string())?]
     };
@@ -187,14 +254,14 @@ fn advisory(document: Document) -> Result<Advisory, String> {
     if !usable(&document.id) {
         return Err("its id is not one".into());
     }
-    let names = |names: Option<Vec<String>>| -> Vec<String> {
-        names.unwrap_or_default().into_iter().filter(|name| usable(name)).take(MOST_ALIASES).collect()
+    let names = |names: Many<String, 4096>| -> Vec<String> {
+        names.0.into_iter().filter(|name| usable(name)).take(MOST_ALIASES).collect()
     };
-    let rating = entries(document.severity.as_deref())
+    let rating = entries(&document.severity.0)
         .or_else(|| document.database_specific.severity.as_deref().and_then(Rating::from_word));
     let mut informational = document.database_specific.informational;
     let mut affected = Vec::new();
-    for package in document.affected.unwrap_or_default() {
+    for package in document.affected.0 {
         let Some(name) = package.package else { continue };
         if !usable(&name.name) || !usable(&name.ecosystem) {
             return Err("it names a package that cannot be one".into());
@@ -202,13 +269,13 @@ fn advisory(document: Document) -> Result<Advisory, String> {
         let Some(scheme) = ecosystem::scheme(&name.ecosystem) else { continue };
         informational = informational.or(package.database_specific.informational);
         let word = [package.ecosystem_specific.severity, package.database_specific.severity];
-        let rating = entries(package.severity.as_deref())
+        let rating = entries(&package.severity.0)
             .or_else(|| word.iter().flatten().find_map(|word| Rating::from_word(word)));
         affected.push(Affected {
             ecosystem: name.ecosystem,
             name: name.name,
-            ranges: ranges(package.ranges.unwrap_or_default(), scheme)?,
-            versions: package.versions.unwrap_or_default(),
+            ranges: ranges(package.ranges.0, scheme)?,
+            versions: package.versions.0,
             rating: rating.unwrap_or_default(),
         });
     }
@@ -235,8 +302,8 @@ fn advisory(document: Document) -> Result<Advisory, String> {
     })
 }
 
-fn entries(entries: Option<&[Entry]>) -> Option<Rating> {
-    Rating::from_entries(entries?.iter().map(|entry| (entry.kind.as_str(), entry.score.as_str())))
+fn entries(entries: &[Entry]) -> Option<Rating> {
+    Rating::from_entries(entries.iter().map(|entry| (entry.kind.as_str(), entry.score.as_str())))
 }
 
 /// The ranges over versions; those over git commits say nothing about a package.
@@ -251,20 +318,7 @@ fn ranges(ranges: Vec<RawRange>, scheme: Scheme) -> Result<Vec<Range>, String> {
             "SEMVER" => scheme,
             other => return Err(format!("a range has the unknown type `{other}`")),
         };
-        let mut events = Vec::new();
-        for event in range.events.unwrap_or_default() {
-            let parts = [
-                (EventKind::Introduced, event.introduced),
-                (EventKind::Fixed, event.fixed),
-                (EventKind::LastAffected, event.last_affected),
-                (EventKind::Limit, event.limit),
-            ];
-            events.extend(
-                parts
-                    .into_iter()
-                    .filter_map(|(kind, version)| version.map(|version| Event { kind, version })),
-            );
-        }
+        let events = range.events.0.into_iter().flat_map(|event| event.0).collect();
         usable.push(Range { scheme, events });
     }
     Ok(usable)
@@ -317,7 +371,9 @@ mod tests {
         );
         let deep_word = deep.replace("\"x\":", "\"database_specific\":{\"severity\":").replace("]}", "]}}");
         let long = format!(r#"{{"id":"{}"}}"#, "A".repeat(5000));
+        let many = format!(r#"{{"id":"A","affected":[{}{{}}]}}"#, "{},".repeat(70_000));
         for bad in [
+            &many,
             "",
             "[",
             "null",

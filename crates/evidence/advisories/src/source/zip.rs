@@ -26,12 +26,17 @@ impl Entry {
     }
 }
 
-/// An open archive.
-pub(crate) struct Archive {
+/// The directory of an archive.
+pub(crate) struct Directory {
+    len: u64,
+    bytes: Vec<u8>,
+    entries: u64,
+}
+
+/// Reads entries of an archive, one after the other.
+pub(crate) struct Reader {
     file: File,
     len: u64,
-    directory: Vec<u8>,
-    entries: u64,
     inflate: Decompress,
     input: Vec<u8>,
 }
@@ -51,13 +56,13 @@ const DEFLATED: u16 = 8;
 /// Most bytes of the central directory: a million entries take some hundred.
 const MOST_DIRECTORY: u64 = 1 << 30;
 
-impl Archive {
+impl Directory {
     /// Reads the directory at the archive's end.
-    pub(crate) fn open(file: File, most_entries: u64) -> Result<Self, Broken> {
+    pub(crate) fn read(file: &File, most_entries: u64) -> Result<Self, Broken> {
         let len = file.metadata().map_err(|why| why.to_string())?.len();
         // The end record is followed by a comment of at most 65,535 bytes.
         let tail_len = len.min(22 + 65_535 + 20);
-        let tail = read_at(&file, len - tail_len, tail_len)?;
+        let tail = read_at(file, len - tail_len, tail_len)?;
         let at = (0..tail.len().saturating_sub(21))
             .rev()
             .find(|at| u32_at(&tail, *at) == Some(END) && comment_fits(&tail, *at))
@@ -68,7 +73,7 @@ impl Archive {
         let locator = at.checked_sub(20).filter(|at| u32_at(&tail, *at) == Some(END_64_LOCATOR));
         if let Some(locator) = locator {
             let end = u64_at(&tail, locator + 8).ok_or("its Zip64 locator is cut off")?;
-            let record = read_at(&file, end, 56)?;
+            let record = read_at(file, end, 56)?;
             if u32_at(&record, 0) != Some(END_64) {
                 return Err("its Zip64 end record is not where it should be".into());
             }
@@ -81,8 +86,8 @@ impl Archive {
         if size > MOST_DIRECTORY {
             return Err(format!("its directory is longer than {MOST_DIRECTORY} bytes"));
         }
-        let directory = read_at(&file, offset, size)?;
-        Ok(Self { file, len, directory, entries, inflate: Decompress::new(false), input: Vec::new() })
+        let bytes = read_at(file, offset, size)?;
+        Ok(Self { len, bytes, entries })
     }
 
     /// Every entry that is a file, in the archive's order.
@@ -91,9 +96,9 @@ impl Archive {
     /// made to expand without end.
     pub(crate) fn entries(&self) -> Result<Vec<Entry>, Broken> {
         // The count is only a hint: a record takes 46 bytes at least.
-        let room = self.entries.min(self.directory.len() as u64 / 46);
+        let room = self.entries.min(self.bytes.len() as u64 / 46);
         let mut entries = Vec::with_capacity(usize::try_from(room).unwrap_or(0));
-        let (mut rest, mut together) = (&self.directory[..], 0_u64);
+        let (mut rest, mut together) = (&self.bytes[..], 0_u64);
         for _ in 0..self.entries {
             let (entry, after) = central(rest).ok_or("its directory is damaged")?;
             together = together.saturating_add(entry.compressed);
@@ -106,6 +111,13 @@ impl Archive {
             return Err("its entries overlap".into());
         }
         Ok(entries)
+    }
+}
+
+impl Reader {
+    pub(crate) fn new(file: File) -> Result<Self, Broken> {
+        let len = file.metadata().map_err(|why| why.to_string())?.len();
+        Ok(Self { file, len, inflate: Decompress::new(false), input: Vec::new() })
     }
 
     /// The bytes of an entry, checked against size and checksum.

@@ -12,7 +12,7 @@ use super::{JUSTIFICATIONS, Product, Statement, Status, VexDocument};
 use crate::error::Error;
 
 /// The largest document that is read, in bytes.
-const MOST_BYTES: u64 = 64 << 20;
+const MOST_BYTES: u64 = 8 << 20;
 
 #[derive(Deserialize)]
 struct Raw {
