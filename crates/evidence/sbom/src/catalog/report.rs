@@ -17,12 +17,18 @@ pub struct Warning {
     pub reason: String,
 }
 
+/// The most dependencies that one cataloger may report. Each is written as a
+/// whole package URL, so that small files could ask for much memory.
+const MOST_EDGES: usize = 500_000;
+
 /// Components and warnings of one cataloger.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     cataloger: &'static str,
     /// How many more components may be added.
     room: usize,
+    /// Dependencies of all components so far.
+    edges: usize,
     pub(crate) components: Vec<Component>,
     pub(crate) warnings: BTreeSet<Warning>,
     /// Path without leading `/`, and the index of the component that owns it.
@@ -43,6 +49,12 @@ impl Report {
         if self.components.len() >= self.room {
             self.warn("", "there are more components than are listed");
             return usize::MAX;
+        }
+        self.edges += component.depends_on.len();
+        if self.edges > MOST_EDGES {
+            self.edges = MOST_EDGES;
+            component.depends_on.clear();
+            self.warn("", "there are more dependencies than are listed");
         }
         component.found_by.insert(self.cataloger.to_owned());
         self.components.push(component);

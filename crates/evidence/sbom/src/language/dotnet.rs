@@ -75,11 +75,12 @@ impl Cataloger for Published {
 /// Libraries are keyed `NAME/VERSION`.
 fn parse_deps(bytes: &[u8]) -> Result<Reading, Unread> {
     let deps: Deps = serde_json::from_slice(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes))?;
-    let mut reading = Reading::default();
-    let mut components: BTreeMap<&str, Component> = BTreeMap::new();
+    let mut warnings = Vec::new();
+    let mut rows: Vec<(Component, Vec<usize>)> = Vec::new();
+    let mut by_key: HashMap<&str, usize> = HashMap::new();
     for (key, library) in deps.libraries.iter().take(MOST_COMPONENTS + 1) {
         let Some((name, version)) = key.split_once('/') else {
-            reading.warn(format!("not understood: {}", excerpt(key)));
+            warnings.push(format!("not understood: {}", excerpt(key)));
             continue;
         };
         // A pack of the runtime is the package of that name.
@@ -91,19 +92,18 @@ fn parse_deps(bytes: &[u8]) -> Result<Reading, Unread> {
             "reference" | "referenceassembly" => continue,
             _ => {}
         }
-        components.insert(key, component);
+        by_key.insert(key, rows.len());
+        rows.push((component, Vec::new()));
     }
-    let purls: HashMap<&str, String> =
-        components.iter().map(|(key, component)| (*key, component.base_purl())).collect();
     for (key, target) in deps.targets.values().flatten() {
-        let edges =
-            target.dependencies.iter().filter_map(|(name, version)| purls.get(&*format!("{name}/{version}")));
-        let edges: Vec<String> = edges.cloned().collect();
-        if let Some(component) = components.get_mut(&**key) {
-            component.depends_on.extend(edges);
-        }
+        let Some(&from) = by_key.get(&**key) else { continue };
+        let targets = target.dependencies.iter();
+        rows[from]
+            .1
+            .extend(targets.filter_map(|(name, version)| by_key.get(&*format!("{name}/{version}")).copied()));
     }
-    components.into_values().for_each(|component| reading.push(component));
+    let mut reading = Reading::linked(rows);
+    warnings.into_iter().for_each(|warning| reading.warn(warning));
     Ok(reading)
 }
 
@@ -125,22 +125,22 @@ struct Locked {
 
 fn parse_lock(bytes: &[u8]) -> Result<Reading, Unread> {
     let lock: Lock = serde_json::from_slice(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes))?;
-    let mut reading = Reading::default();
+    let mut rows = Vec::new();
     for packages in lock.dependencies.values() {
         // Names are compared in lower case.
-        let purls: HashMap<String, String> = packages
-            .iter()
-            .filter(|(_, locked)| locked.is_package())
-            .map(|(name, locked)| (name.to_ascii_lowercase(), locked.component(name).base_purl()))
+        let first = rows.len();
+        let packages = || packages.iter().filter(|(_, locked)| locked.is_package());
+        let by_name: HashMap<String, usize> = packages()
+            .enumerate()
+            .map(|(index, (name, _))| (name.to_ascii_lowercase(), first + index))
             .collect();
-        for (name, locked) in packages.iter().filter(|(_, locked)| locked.is_package()) {
-            let mut component = locked.component(name);
-            let edges = locked.dependencies.keys().filter_map(|name| purls.get(&name.to_ascii_lowercase()));
-            component.depends_on = edges.cloned().collect();
-            reading.push(component);
+        for (name, locked) in packages() {
+            let names = locked.dependencies.keys().map(|name| name.to_ascii_lowercase());
+            let targets = names.filter_map(|name| by_name.get(&name).copied()).collect();
+            rows.push((locked.component(name), targets));
         }
     }
-    Ok(reading)
+    Ok(Reading::linked(rows))
 }
 
 impl Locked {

@@ -130,20 +130,18 @@ fn read(packages: impl IntoIterator<Item = Package>) -> Reading {
     let packages: Vec<Package> = packages.into_iter().take(MOST_COMPONENTS + 1).collect();
     let components: Vec<Component> = packages.iter().map(Package::component).collect();
     // Names are compared in lower case.
-    let by_name: HashMap<String, String> = packages
+    let by_name: HashMap<String, usize> = packages
         .iter()
-        .zip(&components)
-        .map(|(package, component)| (package.name.to_ascii_lowercase(), component.base_purl()))
+        .enumerate()
+        .map(|(index, package)| (package.name.to_ascii_lowercase(), index))
         .collect();
-    let mut reading = Reading::default();
-    for (package, mut component) in packages.into_iter().zip(components) {
-        if let Names::Mapping(names) = package.require {
-            let edges = names.keys().filter_map(|name| by_name.get(&name.to_ascii_lowercase()));
-            component.depends_on = edges.cloned().collect();
+    let targets = |package: Package| match package.require {
+        Names::Mapping(names) => {
+            names.keys().filter_map(|name| by_name.get(&name.to_ascii_lowercase()).copied()).collect()
         }
-        reading.push(component);
-    }
-    reading
+        Names::Other(_) => Vec::new(),
+    };
+    Reading::linked(components.into_iter().zip(packages.into_iter().map(targets)).collect())
 }
 
 impl Package {

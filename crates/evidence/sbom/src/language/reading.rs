@@ -1,12 +1,17 @@
 //! What a parser hands back: components, and what of its file it did not read.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use crate::{Component, Scope};
 
 /// The most components that are taken from one file. The largest lock files of
 /// real projects name a few thousand packages.
 pub(crate) const MOST_COMPONENTS: usize = 50_000;
+
+/// The most dependencies that are taken from one file. An edge is written as a
+/// whole package URL, so a small file could name very many.
+const MOST_EDGES: usize = 200_000;
 
 /// The longest name or version that is taken from a file, in bytes. Longer
 /// ones are no names of packages.
@@ -22,6 +27,19 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
+    /// Packages of which each has the indices of those it depends on.
+    pub(crate) fn linked(rows: Vec<(Component, Vec<usize>)>) -> Self {
+        let purls: Vec<String> = rows.iter().map(|(component, _)| component.base_purl()).collect();
+        let mut edges = Edges::new(&purls);
+        let mut reading = Self::default();
+        for (mut component, targets) in rows {
+            component.depends_on = edges.to(targets);
+            reading.push(component);
+        }
+        reading.warnings.extend(edges.warning());
+        reading
+    }
+
     /// Takes a component, unless it is impossible or one too many; either is
     /// said in a warning.
     pub(crate) fn push(&mut self, component: Component) {
@@ -46,6 +64,35 @@ impl Reading {
             MOST => self.warnings.push("there is more that could not be read".into()),
             _ => {}
         }
+    }
+}
+
+/// Makes dependencies of indices, as many as there is room for.
+pub(crate) struct Edges<'a> {
+    purls: &'a [String],
+    room: usize,
+    is_full: bool,
+}
+
+impl<'a> Edges<'a> {
+    /// Between packages with these package URLs.
+    pub(crate) fn new(purls: &'a [String]) -> Self {
+        Self { purls, room: MOST_EDGES, is_full: false }
+    }
+
+    /// The package URLs of these; an index without a package is none.
+    pub(crate) fn to(&mut self, targets: impl IntoIterator<Item = usize>) -> BTreeSet<String> {
+        let distinct: BTreeSet<usize> = targets.into_iter().collect();
+        self.is_full |= distinct.len() > self.room;
+        let edges: BTreeSet<String> =
+            distinct.into_iter().take(self.room).filter_map(|index| self.purls.get(index).cloned()).collect();
+        self.room -= edges.len();
+        edges
+    }
+
+    /// That there was no room for all.
+    pub(crate) fn warning(&self) -> Option<String> {
+        self.is_full.then(|| format!("it names more than {MOST_EDGES} dependencies; the rest was not read"))
     }
 }
 
@@ -102,6 +149,19 @@ mod tests {
         assert_eq!(reading.components.len(), 1);
         assert_eq!(reading.warnings.len(), 4);
         assert!(reading.warnings[1].contains(r#""a\nb""#), "{:?}", reading.warnings);
+    }
+
+    #[test]
+    fn edges_are_bounded() {
+        let row = |name: &str, targets| (declared("npm", name, "1"), targets);
+        let reading = Reading::linked(vec![row("a", vec![1, 1, 0, 7]), row("b", vec![])]);
+        let purls: Vec<&String> = reading.components[0].depends_on.iter().collect();
+        assert_eq!(purls, ["pkg:npm/a@1", "pkg:npm/b@1"]);
+        let all: Vec<usize> = (0..1000).collect();
+        let rows = (0..1000).map(|i| row(&format!("p{i}"), all.clone())).collect();
+        let reading = Reading::linked(rows);
+        assert_eq!(reading.components.iter().map(|c| c.depends_on.len()).sum::<usize>(), MOST_EDGES);
+        assert_eq!(reading.warnings.len(), 1);
     }
 
     #[test]

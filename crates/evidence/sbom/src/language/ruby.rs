@@ -148,7 +148,7 @@ fn platform(component: &mut Component, platform: &str) {
 /// Reads a `Gemfile.lock`: sections, in each of which `specs:` has gems with
 /// four blanks before them and what they depend on with six.
 fn parse_lock(text: &str) -> Reading {
-    let mut reading = Reading::default();
+    let mut warnings = Vec::new();
     let mut rows: Vec<(Component, Vec<&str>)> = Vec::new();
     let mut sums: HashMap<(&str, &str), &str> = HashMap::new();
     let (mut section, mut remote, mut revision) = ("", "", "");
@@ -171,7 +171,9 @@ fn parse_lock(text: &str) -> Reading {
             },
             ("GEM" | "GIT" | "PATH" | "PLUGIN SOURCE", 4) if rows.len() <= MOST_COMPONENTS => {
                 let Some((name, full)) = name_and_version(line) else {
-                    reading.warn(format!("not understood: {}", excerpt(line)));
+                    if warnings.len() < 100 {
+                        warnings.push(format!("not understood: {}", excerpt(line)));
+                    }
                     continue;
                 };
                 // A version has no hyphen.
@@ -202,18 +204,21 @@ fn parse_lock(text: &str) -> Reading {
             _ => {}
         }
     }
-    let purls: HashMap<String, String> =
-        rows.iter().map(|(component, _)| (component.name.clone(), component.base_purl())).collect();
+    let by_name: HashMap<String, usize> =
+        rows.iter().enumerate().map(|(index, (component, _))| (component.name.clone(), index)).collect();
+    let mut linked = Vec::new();
     for (mut component, requires) in rows {
-        component.depends_on = requires.into_iter().filter_map(|name| purls.get(name).cloned()).collect();
         let full = match component.qualifiers.get("platform") {
             Some(system) => format!("{}-{system}", component.version),
             None => component.version.clone(),
         };
         let sum = sums.get(&(&*component.name, &*full)).and_then(|sum| sum.split_once('='));
         component.hashes.extend(sum.and_then(|(algorithm, hex)| Hash::new(algorithm, hex)));
-        reading.push(component);
+        linked
+            .push((component, requires.into_iter().filter_map(|name| by_name.get(name).copied()).collect()));
     }
+    let mut reading = Reading::linked(linked);
+    warnings.into_iter().for_each(|warning| reading.warn(warning));
     reading
 }
 

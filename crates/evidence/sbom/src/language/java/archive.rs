@@ -27,16 +27,20 @@ const IN_MEMORY: u64 = 16 << 20;
 
 /// The most bytes of a `pom.xml`; of manifests and properties only the start
 /// is read.
-const MOST_POM: usize = 4 << 20;
+const MOST_POM: usize = 1 << 20;
 const MOST_START: usize = 64 << 10;
 
-/// The most of `META-INF/maven` that is read of one archive.
+/// The most files of `META-INF/maven` that are read of one archive.
 const MOST_POMS: usize = 1_000;
+
+/// The most bytes of all manifests, properties and `pom.xml` within one file.
+const MOST_TEXTS: usize = 64 << 20;
 
 /// How deep, how much and how many, and what came of it.
 struct Walk {
     fact: Fact,
     bytes: u64,
+    texts: usize,
     archives: usize,
 }
 
@@ -45,7 +49,8 @@ struct Walk {
 /// # Errors
 /// When it is no zip archive, or its directory is damaged.
 pub(super) fn read(source: &mut dyn Source, size: u64, name: &str, nesting: u32) -> Result<Fact, Unread> {
-    let walk = Walk { fact: Fact::default(), bytes: MOST_INNER, archives: MOST_ARCHIVES };
+    let fact = Fact::default();
+    let walk = Walk { fact, bytes: MOST_INNER, texts: MOST_TEXTS, archives: MOST_ARCHIVES };
     walk.read(source, size, name, nesting)
 }
 
@@ -135,6 +140,12 @@ impl Walk {
         let mut said = Said::default();
         for entry in entries.iter().filter(|entry| !is_archive(&entry.name)) {
             let most = if entry.name.ends_with(".xml") { MOST_POM } else { MOST_START };
+            let most = most.min(usize::try_from(entry.size).unwrap_or(most));
+            let Some(left) = self.texts.checked_sub(most) else {
+                self.warn(within, "all descriptions within the file are larger than what is read".into());
+                break;
+            };
+            self.texts = left;
             let text = match zip::start(source, entry, most) {
                 Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
                 Err(why) => {
@@ -436,7 +447,7 @@ mod tests {
         let size = u32::try_from(directory.len()).unwrap().to_le_bytes();
         bytes = [&bomb[..at], &*directory, &bomb[end..end + 12], &size, &bomb[end + 16..]].concat();
         let too_large = |bytes_left, archives| {
-            let walk = Walk { fact: Fact::default(), bytes: bytes_left, archives };
+            let walk = Walk { fact: Fact::default(), bytes: bytes_left, texts: MOST_TEXTS, archives };
             let fact = walk.read(&mut Cursor::new(&*bytes), bytes.len() as u64, "out.jar", 4).unwrap();
             let said = |what| fact.warnings.iter().filter(|warning| warning.contains(what)).count();
             (said("no zip archive"), said("larger than what is read"), said("more archives"))

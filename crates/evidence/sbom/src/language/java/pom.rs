@@ -12,6 +12,9 @@ use crate::language::licence;
 /// The most elements within each other; a real one has eight.
 const DEEPEST: usize = 32;
 
+/// The most bytes of one value; longer ones are descriptions.
+const LONGEST: usize = 1 << 10;
+
 /// The most dependencies and licences that are taken.
 const MOST: usize = 1_000;
 
@@ -56,9 +59,9 @@ pub(super) fn parse(text: &str) -> Result<Pom, Unread> {
                 path.push(element.local_name().as_ref().to_owned());
                 value.clear();
             }
-            Event::Text(piece) => value.push_str(&piece),
-            Event::CData(piece) => value.push_str(&piece),
-            Event::GeneralRef(_) => value.push(' '),
+            Event::Text(piece) if value.len() + piece.len() <= LONGEST => value.push_str(&piece),
+            Event::CData(piece) if value.len() + piece.len() <= LONGEST => value.push_str(&piece),
+            Event::GeneralRef(_) if value.len() < LONGEST => value.push(' '),
             Event::End(_) => {
                 let text = std::mem::take(&mut value).trim().to_owned();
                 let names: Vec<&str> = path.iter().map(String::as_str).collect();

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{from_place, integrity, looked_in, npm};
+use super::{Search, from_place, integrity, npm};
 use crate::Component;
 use crate::catalog::{Cataloger, Content, Found, Report, Unread, Want};
 use crate::language::licence;
@@ -156,6 +156,7 @@ impl Cataloger for Installed {
                 Fact::Broken(_) => {}
             }
         }
+        let mut search = Search::default();
         for file in found {
             let directory = file.directory();
             let in_place = is_place(directory);
@@ -171,7 +172,7 @@ impl Cataloger for Installed {
             for name in &package.requires {
                 component
                     .depends_on
-                    .extend(resolve(&packages, view, directory, name).map(Component::base_purl));
+                    .extend(resolve(&packages, view, &mut search, directory, name).map(Component::base_purl));
             }
             if let Some(note) = notes.get(directory) {
                 component.hashes.extend(note.integrity.as_deref().map(integrity).unwrap_or_default());
@@ -182,6 +183,9 @@ impl Cataloger for Installed {
             }
             file.place(&mut component);
             report.add(component);
+        }
+        if let Some(why) = search.warning() {
+            report.warn("", why);
         }
     }
 }
@@ -210,12 +214,14 @@ fn is_application(view: &View<'_>, directory: &str) -> bool {
 fn resolve<'a>(
     packages: &HashMap<&str, &'a Package>,
     view: &View<'_>,
+    search: &mut Search,
     directory: &str,
     name: &str,
 ) -> Option<&'a Component> {
-    let direct = looked_in(directory, name).find_map(|place| packages.get(&*place));
-    let linked = || looked_in(directory, name).find_map(|place| packages.get(&*view.real_path(&place)?));
-    direct.or_else(linked).map(|package| &package.component)
+    let direct = search.nearest(directory, name, |place| packages.get(place).copied());
+    let package = direct
+        .or_else(|| search.nearest(directory, name, |place| packages.get(&*view.real_path(place)?).copied()));
+    package.map(|package| &package.component)
 }
 
 /// Reads a `package.json`; `None` if it names no package.

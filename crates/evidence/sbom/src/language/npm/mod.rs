@@ -84,22 +84,62 @@ fn is_registry(url: &str, component: &Component) -> bool {
     })
 }
 
-/// Directories in which Node looks for a package that is required from
+/// Looks for packages as Node does, with a bound on all of it.
+struct Search {
+    /// Places that may still be looked at.
+    room: usize,
+}
+
+impl Default for Search {
+    /// Two million; a project of 10,000 packages needs some 200,000.
+    fn default() -> Self {
+        Self { room: 2_000_000 }
+    }
+}
+
+impl Search {
+    /// What `find` has at the nearest place for a package that is required
+    /// from `directory`.
+    fn nearest<T>(
+        &mut self,
+        directory: &str,
+        name: &str,
+        mut find: impl FnMut(&str) -> Option<T>,
+    ) -> Option<T> {
+        // No path is longer on Linux, and each place is written out.
+        if directory.len() + name.len() > 4096 {
+            return None;
+        }
+        let mut place = String::new();
+        for directory in looked_in(directory) {
+            self.room = self.room.checked_sub(1)?;
+            place.clear();
+            place.push_str(directory);
+            place.push_str(if directory.is_empty() { "node_modules/" } else { "/node_modules/" });
+            place.push_str(name);
+            if let Some(found) = find(&place) {
+                return Some(found);
+            }
+        }
+        None
+    }
+
+    /// That there was no room for all.
+    fn warning(&self) -> Option<String> {
+        (self.room == 0).then(|| "there are more dependencies than are looked for".into())
+    }
+}
+
+/// Directories in whose `node_modules` Node looks for what is required from
 /// `directory`, the nearest first.
-fn looked_in<'a>(directory: &'a str, name: &'a str) -> impl Iterator<Item = String> + 'a {
+fn looked_in(directory: &str) -> impl Iterator<Item = &str> {
     /// Deeper trees exist only to exhaust.
     const DEEPEST: usize = 64;
     let parents = std::iter::successors(Some(directory), |directory| {
         (!directory.is_empty()).then(|| directory.rsplit_once('/').map_or("", |(parent, _)| parent))
     });
-    let parents = parents.filter(|directory| {
-        let last = directory.rsplit_once('/').map_or(*directory, |(_, last)| last);
-        last != "node_modules"
-    });
-    parents.take(DEEPEST).map(move |directory| match directory {
-        "" => format!("node_modules/{name}"),
-        _ => format!("{directory}/node_modules/{name}"),
-    })
+    let is_searched = |directory: &&str| directory.rsplit('/').next() != Some("node_modules");
+    parents.filter(is_searched).take(DEEPEST)
 }
 
 #[cfg(test)]
@@ -145,16 +185,16 @@ mod tests {
 
     #[test]
     fn node_looks_in_each_directory_above() {
-        let places: Vec<String> = looked_in("app/node_modules/@s/a", "b").collect();
-        assert_eq!(
-            places,
-            [
-                "app/node_modules/@s/a/node_modules/b",
-                "app/node_modules/@s/node_modules/b",
-                "app/node_modules/b",
-                "node_modules/b"
-            ]
-        );
-        assert_eq!(looked_in(&"a/".repeat(100_000), "b").count(), 64);
+        let places: Vec<&str> = looked_in("app/node_modules/@s/a").collect();
+        assert_eq!(places, ["app/node_modules/@s/a", "app/node_modules/@s", "app", ""]);
+        assert_eq!(looked_in(&"a/".repeat(100_000)).count(), 64);
+        let mut search = Search { room: 3 };
+        let mut nearest = |directory: &str| {
+            search.nearest(directory, "b", |place| (place == "node_modules/b").then_some(1))
+        };
+        assert_eq!(nearest("a"), Some(1));
+        assert_eq!(nearest(&"a/".repeat(3000)), None);
+        assert_eq!(nearest("a"), None);
+        assert!(search.warning().is_some());
     }
 }

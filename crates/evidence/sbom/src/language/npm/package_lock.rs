@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{from_place, integrity, looked_in, npm};
+use super::{Search, from_place, integrity, npm};
 use crate::catalog::Unread;
 use crate::language::licence;
 use crate::language::reading::{MOST_COMPONENTS, Reading};
@@ -89,20 +89,19 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Reading, Unread> {
 fn link(mut rows: Vec<Row>) -> Reading {
     // One more than may be read, so that the reading says so.
     rows.truncate(MOST_COMPONENTS + 1);
-    let by_path: HashMap<&str, String> =
-        rows.iter().map(|row| (&*row.path, row.component.base_purl())).collect();
-    let edges: Vec<Vec<String>> = rows
+    let by_path: HashMap<&str, usize> =
+        rows.iter().enumerate().map(|(index, row)| (&*row.path, index)).collect();
+    let mut search = Search::default();
+    let edges: Vec<Vec<usize>> = rows
         .iter()
         .map(|row| {
-            let resolve = |name| looked_in(&row.path, name).find_map(|place| by_path.get(&*place).cloned());
-            row.requires.iter().filter_map(|name| resolve(name)).collect()
+            let find = |name| search.nearest(&row.path, name, |place| by_path.get(place).copied());
+            row.requires.iter().map(String::as_str).filter_map(find).collect()
         })
         .collect();
-    let mut reading = Reading::default();
-    for (row, edges) in rows.into_iter().zip(edges) {
-        let depends_on = edges.into_iter().collect();
-        reading.push(Component { depends_on, scope: Scope::Declared, ..row.component });
-    }
+    let components = rows.into_iter().map(|row| Component { scope: Scope::Declared, ..row.component });
+    let mut reading = Reading::linked(components.zip(edges).collect());
+    reading.warnings.extend(search.warning());
     reading
 }
 

@@ -5,11 +5,11 @@
 //! depend on is beside them, since version 9 in `snapshots`, where a key also
 //! says which peers were chosen.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{from_place, integrity, npm};
 use crate::catalog::Unread;
-use crate::language::reading::{MOST_COMPONENTS, Reading};
+use crate::language::reading::{MOST_COMPONENTS, Reading, excerpt};
 use crate::language::yaml::Node;
 use crate::{Component, Scope};
 
@@ -22,7 +22,7 @@ pub(super) fn parse(text: &str) -> Result<Reading, Unread> {
     if document.get("lockfileVersion").is_none() {
         return Err("it has no lockfileVersion".into());
     }
-    let mut reading = Reading::default();
+    let mut warnings = Vec::new();
     // The same version may be there several times, with other peers.
     let mut components: BTreeMap<Coordinates, Component> = BTreeMap::new();
     for (key, package) in entries(&document, "packages") {
@@ -30,7 +30,9 @@ pub(super) fn parse(text: &str) -> Result<Reading, Unread> {
             continue;
         }
         let Some((name, version)) = coordinates(key, package) else {
-            reading.warn(format!("not understood: {}", crate::language::reading::excerpt(key)));
+            if warnings.len() < 100 {
+                warnings.push(format!("not understood: {}", excerpt(key)));
+            }
             continue;
         };
         let component =
@@ -48,26 +50,21 @@ pub(super) fn parse(text: &str) -> Result<Reading, Unread> {
             break;
         }
     }
-    let purls: BTreeMap<Coordinates, String> = components
-        .iter()
-        .map(|(coordinates, component)| (coordinates.clone(), component.base_purl()))
-        .collect();
+    let indices: BTreeMap<Coordinates, usize> = components.keys().cloned().zip(0..).collect();
+    let mut targets: Vec<Vec<usize>> = vec![Vec::new(); components.len()];
     for section in ["packages", "snapshots"] {
         for (key, package) in entries(&document, section) {
-            let Some(from) = coordinates(key, package) else { continue };
-            let edges: BTreeSet<&String> = ["dependencies", "optionalDependencies"]
-                .iter()
-                .flat_map(|group| entries(package, group))
-                .filter_map(|(name, version)| purls.get(&target(name, version.text()?)?))
-                .collect();
-            if let Some(component) = components.get_mut(&from) {
-                component.depends_on.extend(edges.into_iter().cloned());
-            }
+            let Some(&from) = coordinates(key, package).and_then(|from| indices.get(&from)) else { continue };
+            let groups =
+                ["dependencies", "optionalDependencies"].iter().flat_map(|group| entries(package, group));
+            let found = groups.filter_map(|(name, version)| indices.get(&target(name, version.text()?)?));
+            targets[from].extend(found);
         }
     }
-    for component in components.into_values() {
-        reading.push(Component { scope: Scope::Declared, ..component });
-    }
+    let components =
+        components.into_values().map(|component| Component { scope: Scope::Declared, ..component });
+    let mut reading = Reading::linked(components.zip(targets).collect());
+    warnings.into_iter().for_each(|warning| reading.warn(warning));
     Ok(reading)
 }
 

@@ -33,24 +33,16 @@ pub(super) fn parse(text: &str) -> Result<Reading, Unread> {
 fn link(mut entries: Vec<Entry>) -> Reading {
     // One more than may be read, so that the reading says so.
     entries.truncate(MOST_COMPONENTS + 1);
-    let mut purls: HashMap<&str, String> = HashMap::new();
-    for entry in &entries {
-        for descriptor in &entry.descriptors {
-            purls.insert(descriptor, entry.component.base_purl());
-        }
+    let mut by_descriptor: HashMap<&str, usize> = HashMap::new();
+    for (index, entry) in entries.iter().enumerate() {
+        by_descriptor.extend(entry.descriptors.iter().map(|descriptor| (&**descriptor, index)));
     }
-    let edges: Vec<Vec<String>> = entries
-        .iter()
-        .map(|entry| {
-            entry.requires.iter().filter_map(|descriptor| purls.get(&**descriptor).cloned()).collect()
-        })
-        .collect();
-    let mut reading = Reading::default();
-    for (entry, edges) in entries.into_iter().zip(edges) {
-        let depends_on = edges.into_iter().collect();
-        reading.push(Component { depends_on, scope: Scope::Declared, ..entry.component });
-    }
-    reading
+    let targets = |entry: &Entry| {
+        entry.requires.iter().filter_map(|descriptor| by_descriptor.get(&**descriptor).copied()).collect()
+    };
+    let edges: Vec<Vec<usize>> = entries.iter().map(targets).collect();
+    let components = entries.into_iter().map(|entry| Component { scope: Scope::Declared, ..entry.component });
+    Reading::linked(components.zip(edges).collect())
 }
 
 /// The name before the range; a scope begins with `@` too.

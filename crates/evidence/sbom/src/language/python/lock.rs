@@ -42,24 +42,15 @@ impl Rows {
     /// Names become edges where one version of the name is locked. (A lock
     /// file can have several for different systems.)
     fn link(self) -> Reading {
-        let mut by_name: HashMap<&str, Option<String>> = HashMap::new();
-        for (component, _) in &self.0 {
-            by_name
-                .entry(&component.name)
-                .and_modify(|purl| *purl = None)
-                .or_insert_with(|| Some(component.base_purl()));
+        let mut by_name: HashMap<&str, Option<usize>> = HashMap::new();
+        for (index, (component, _)) in self.0.iter().enumerate() {
+            by_name.entry(&component.name).and_modify(|only| *only = None).or_insert(Some(index));
         }
-        let edges: Vec<Vec<String>> = self
-            .0
-            .iter()
-            .map(|(_, names)| names.iter().filter_map(|name| by_name.get(&*normal(name))?.clone()).collect())
-            .collect();
-        let mut reading = Reading::default();
-        for ((mut component, _), edges) in self.0.into_iter().zip(edges) {
-            component.depends_on.extend(edges);
-            reading.push(component);
-        }
-        reading
+        let targets = |names: &Vec<String>| {
+            names.iter().filter_map(|name| by_name.get(&*normal(name)).copied().flatten()).collect()
+        };
+        let edges: Vec<Vec<usize>> = self.0.iter().map(|(_, names)| targets(names)).collect();
+        Reading::linked(self.0.into_iter().map(|(component, _)| component).zip(edges).collect())
     }
 }
 

@@ -3,7 +3,6 @@
 //!
 //! Source: the project's PARSING.md and JSON schema.
 
-use std::collections::BTreeSet;
 use std::io::Read as _;
 
 use serde::Deserialize;
@@ -12,7 +11,7 @@ use super::FROM_TREE;
 use crate::Component;
 use crate::catalog::{Content, Unread};
 use crate::language::elf::{Elf, Range};
-use crate::language::reading::{MOST_COMPONENTS, impossible};
+use crate::language::reading::{Edges, MOST_COMPONENTS, impossible};
 
 const SECTION: &str = ".dep-v0";
 
@@ -108,6 +107,7 @@ pub(super) fn parse(section: &[u8]) -> Result<Linked, Unread> {
         .map(|row| Component::new("cargo", row.name.as_str(), row.version.as_str()))
         .collect();
     let purls: Vec<String> = components.iter().map(Component::base_purl).collect();
+    let mut edges = Edges::new(&purls);
     for (row, mut component) in document.packages.into_iter().zip(components) {
         if let Some(why) = impossible(&component) {
             linked.warnings.push(format!("a package in {SECTION} was left out: {why}"));
@@ -116,9 +116,7 @@ pub(super) fn parse(section: &[u8]) -> Result<Linked, Unread> {
         if row.source == "local" {
             component.qualifiers.insert(FROM_TREE.0.into(), FROM_TREE.1.into());
         }
-        let known: BTreeSet<&String> =
-            row.dependencies.iter().filter_map(|&index| purls.get(index)).collect();
-        component.depends_on = known.into_iter().cloned().collect();
+        component.depends_on = edges.to(row.dependencies);
         linked.packages.push(Package {
             component,
             build_only: row.kind.as_deref() == Some("build"),
@@ -126,12 +124,14 @@ pub(super) fn parse(section: &[u8]) -> Result<Linked, Unread> {
             root: row.root,
         });
     }
+    linked.warnings.extend(edges.warning());
     Ok(linked)
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeSet;
     use std::io::Write as _;
 
     use super::*;

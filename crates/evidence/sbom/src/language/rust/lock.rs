@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::FROM_TREE;
 use crate::catalog::Unread;
-use crate::language::reading::{MOST_COMPONENTS, declared, impossible};
+use crate::language::reading::{Edges, MOST_COMPONENTS, declared, impossible};
 use crate::{Component, Hash};
 
 /// Where crates.io is called by each of its two protocols.
@@ -99,19 +99,34 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Lock, Unread> {
         lock.warnings.extend(why.iter().map(|why| format!("a package was left out: {why}")));
         why.is_none()
     });
-    let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
+    let mut places: HashMap<Name<'_>, usize> = HashMap::new();
     for (index, row) in rows.iter().enumerate() {
-        by_name.entry(&row.name).or_default().push(index);
+        let (version, source) = (Some(&*row.version), row.source.as_deref());
+        for name in [(&*row.name, None, None), (&*row.name, version, None), (&*row.name, version, source)] {
+            places.entry(name).or_insert(index);
+        }
     }
     let components: Vec<Component> = rows.iter().map(|row| component(row, &document.metadata)).collect();
     let purls: Vec<String> = components.iter().map(Component::base_purl).collect();
+    let mut edges = Edges::new(&purls);
     for (row, mut component) in rows.iter().zip(components) {
         let dependencies: Vec<usize> =
-            row.dependencies.iter().filter_map(|text| resolve(text, &by_name, &rows)).collect();
-        component.depends_on = dependencies.iter().map(|&index| purls[index].clone()).collect();
+            row.dependencies.iter().filter_map(|text| places.get(&name(text)).copied()).collect();
+        component.depends_on = edges.to(dependencies.iter().copied());
         lock.packages.push(Package { component, dependencies, member: row.source.is_none() });
     }
+    lock.warnings.extend(edges.warning());
     Ok(lock)
+}
+
+/// How a dependency names a package: as short as is unique.
+type Name<'a> = (&'a str, Option<&'a str>, Option<&'a str>);
+
+/// `NAME`, `NAME VERSION` or `NAME VERSION (SOURCE)`.
+fn name(text: &str) -> Name<'_> {
+    let mut words = text.splitn(3, ' ');
+    let (name, version) = (words.next().unwrap_or_default(), words.next());
+    (name, version, words.next().map(|text| text.trim_start_matches('(').trim_end_matches(')')))
 }
 
 fn component(row: &Row, metadata: &BTreeMap<String, toml::Value>) -> Component {
@@ -143,18 +158,6 @@ fn qualifier(source: &str) -> Option<(String, String)> {
     }
     let registry = source.strip_prefix("registry+").or_else(|| source.strip_prefix("sparse+"));
     Some(("repository_url".into(), registry.unwrap_or(source).into()))
-}
-
-/// `NAME`, `NAME VERSION` or `NAME VERSION (SOURCE)`: as short as is unique.
-fn resolve(text: &str, by_name: &HashMap<&str, Vec<usize>>, rows: &[Row]) -> Option<usize> {
-    let mut words = text.splitn(3, ' ');
-    let (name, version) = (words.next()?, words.next());
-    let source = words.next().map(|text| text.trim_start_matches('(').trim_end_matches(')'));
-    by_name.get(name)?.iter().copied().find(|&index| {
-        let row = &rows[index];
-        version.is_none_or(|version| row.version == version)
-            && source.is_none_or(|source| row.source.as_deref() == Some(source))
-    })
 }
 
 #[cfg(test)]
