@@ -60,6 +60,25 @@ enum Unit<'a> {
 
 /// Files of one unit: enough to make hand-over cheap, few enough to share out.
 const UNIT: usize = 256;
+/// Bytes of one unit. What waits to be indexed is parsed and in memory.
+const UNIT_BYTES: u64 = 4 << 20;
+
+/// Cuts a list into units by number and size.
+fn units<T>(mut list: &[T], size: impl Fn(&T) -> u64) -> Vec<&[T]> {
+    let mut units = Vec::new();
+    while !list.is_empty() {
+        let mut bytes = 0_u64;
+        let fits = |item: &T| {
+            bytes = bytes.saturating_add(size(item));
+            bytes <= UNIT_BYTES
+        };
+        let count = list.iter().take(UNIT).map(fits).take_while(|fits| *fits).count().max(1);
+        let (unit, rest) = list.split_at(count);
+        units.push(unit);
+        list = rest;
+    }
+    units
+}
 
 /// Reads every advisory and gives it to `sink`, in no fixed order.
 ///
@@ -78,15 +97,16 @@ pub(crate) fn read(found: &[Found], limits: &Limits, mut sink: impl FnMut(Given)
     }
     // Loose files in runs without an archive between them.
     let loose = found.chunk_by(|a, b| (a.form == Form::Zip) == (b.form == Form::Zip));
-    let loose =
-        loose.filter(|run| run[0].form != Form::Zip).flat_map(|run| run.chunks(UNIT)).map(Unit::Loose);
-    let packed =
-        archives.iter().flat_map(|(file, list)| list.chunks(UNIT).map(|part| Unit::Packed(file, part)));
-    let units: Vec<Unit<'_>> = loose.chain(packed).collect();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8).min(units.len());
+    let loose = loose.filter(|run| run[0].form != Form::Zip).flat_map(|run| units(run, |file| file.size));
+    let mut all: Vec<Unit<'_>> = loose.map(Unit::Loose).collect();
+    for (file, list) in &archives {
+        all.extend(units(list, zip::Entry::size).into_iter().map(|part| Unit::Packed(file, part)));
+    }
+    let units = all;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4).min(units.len());
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        let (sender, receiver) = mpsc::sync_channel(2 * threads.max(1));
+        let (sender, receiver) = mpsc::sync_channel(threads);
         for _ in 0..threads {
             let (sender, units, next) = (sender.clone(), &units, &next);
             scope.spawn(move || {

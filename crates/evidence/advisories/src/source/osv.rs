@@ -156,6 +156,8 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for ManyVisitor<T
 /// known. Both may be anything at all, so nothing about them is an error.
 #[derive(Default)]
 struct Specific {
+    /// What it says itself, where it is a text.
+    text: Option<String>,
     severity: Option<String>,
     informational: Option<String>,
 }
@@ -179,10 +181,10 @@ impl<'de> Visitor<'de> for SpecificVisitor {
         let mut found = Specific::default();
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
-                "severity" => found.severity = map.next_value::<Word>()?.0,
+                "severity" => found.severity = map.next_value::<Specific>()?.text,
                 // Debian's word for it.
-                "urgency" if found.severity.is_none() => found.severity = map.next_value::<Word>()?.0,
-                "informational" => found.informational = map.next_value::<Word>()?.0,
+                "urgency" if found.severity.is_none() => found.severity = map.next_value::<Specific>()?.text,
+                "informational" => found.informational = map.next_value::<Specific>()?.text,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -216,18 +218,8 @@ impl<'de> Visitor<'de> for SpecificVisitor {
         Ok(Specific::default())
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Specific, E> {
-        Ok(Specific::default())
-    }
-}
-
-/// A text, or anything else, which counts as none.
-struct Word(Option<String>);
-
-impl<'de> Deserialize<'de> for Word {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = serde_json::Value::deserialize(deserializer)?;
-        Ok(Self(value.as_str().map(Into::into)))
+    fn visit_str<E>(self, text: &str) -> Result<Specific, E> {
+        Ok(Specific { text: Some(text.into()), ..Specific::default() })
     }
 }
 
@@ -369,7 +361,11 @@ mod tests {
             Ok(1),
             "what is not read nests as it likes"
         );
-        let deep_word = deep.replace("\"x\":", "\"database_specific\":{\"severity\":").replace("]}", "]}}");
+        let deep_word = format!(
+            r#"{{"id":"A","database_specific":{}1{}}}"#,
+            r#"{"severity":"#.repeat(100_000),
+            "}".repeat(100_000)
+        );
         let long = format!(r#"{{"id":"{}"}}"#, "A".repeat(5000));
         let many = format!(r#"{{"id":"A","affected":[{}{{}}]}}"#, "{},".repeat(70_000));
         for bad in [
