@@ -15,6 +15,9 @@ pub struct Limits {
     pub document_bytes: u64,
     /// Bytes of all documents that are read whole.
     pub documents_bytes: u64,
+    /// Bytes that catalogers keep of all files until they have seen all of
+    /// them.
+    pub kept_bytes: u64,
     /// Archives within archives.
     pub nesting: u32,
     /// Components.
@@ -25,7 +28,7 @@ pub struct Limits {
 
 impl Default for Limits {
     /// A million entries, 32 GiB in all, 4 GiB a file, 32 MiB a document,
-    /// 2 GiB of documents, archives four deep, 200,000 components, 1,000
+    /// 2 GiB of documents, of which 128 MiB are kept, archives four deep, 200,000 components, 1,000
     /// warnings.
     fn default() -> Self {
         Self {
@@ -34,6 +37,7 @@ impl Default for Limits {
             file_bytes: 4 << 30,
             document_bytes: 32 << 20,
             documents_bytes: 2 << 30,
+            kept_bytes: 128 << 20,
             nesting: 4,
             components: 200_000,
             warnings: 1_000,

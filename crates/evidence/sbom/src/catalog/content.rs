@@ -56,28 +56,40 @@ impl From<serde_json::Error> for Unread {
 pub(crate) struct Budget {
     pub(crate) limits: Limits,
     documents: AtomicU64,
+    kept: AtomicU64,
     exhausted: AtomicBool,
 }
 
 impl Budget {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, documents: AtomicU64::new(limits.documents_bytes), exhausted: AtomicBool::new(false) }
+        Self {
+            limits,
+            documents: AtomicU64::new(limits.documents_bytes),
+            kept: AtomicU64::new(limits.kept_bytes),
+            exhausted: AtomicBool::new(false),
+        }
     }
 
-    /// Whether something was not read because all documents together are too
-    /// large.
+    /// Whether something was not read, or not kept, because of all the others.
     pub(crate) fn is_exhausted(&self) -> bool {
         self.exhausted.load(Ordering::Relaxed)
     }
 
     fn take(&self, bytes: u64) -> Result<(), Unread> {
-        self.documents
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes))
-            .map(drop)
-            .map_err(|_| {
-                self.exhausted.store(true, Ordering::Relaxed);
-                Unread::new("all documents together are larger than what is read")
-            })
+        self.less(&self.documents, bytes, "all documents together are larger than what is read")
+    }
+
+    /// Counts what is kept of a file.
+    pub(crate) fn keep(&self, weight: usize) -> Result<(), Unread> {
+        self.less(&self.kept, weight as u64, "more would be kept of all files than may be")
+    }
+
+    fn less(&self, left: &AtomicU64, bytes: u64, why: &'static str) -> Result<(), Unread> {
+        let taken = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
+        taken.map(drop).map_err(|_| {
+            self.exhausted.store(true, Ordering::Relaxed);
+            why.into()
+        })
     }
 }
 

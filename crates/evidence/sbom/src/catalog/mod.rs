@@ -159,6 +159,13 @@ pub(crate) trait Cataloger: Send + Sync + 'static {
     /// [`Cataloger::catalog`].
     fn read(&self, path: &str, content: &mut Content<'_>) -> Result<Option<Self::Fact>, Unread>;
 
+    /// Bytes on the heap that a fact keeps, roughly: all facts together are
+    /// bounded by [`crate::Limits::kept_bytes`]. To be said where it can be
+    /// much more than some names and versions.
+    fn weight(&self, _: &Self::Fact) -> usize {
+        256
+    }
+
     /// Reports the components. `found` is sorted by origin and path.
     fn catalog(&self, view: &View<'_>, found: &[Found<'_, Self::Fact>], report: &mut Report);
 }

@@ -12,7 +12,8 @@ pub(crate) type Fact = Box<dyn Any + Send + Sync>;
 pub(crate) trait Registered: Send + Sync {
     fn name(&self) -> &'static str;
     fn wants(&self) -> &'static [Want];
-    fn read(&self, path: &str, content: &mut Content<'_>) -> Result<Option<Fact>, Unread>;
+    /// The fact and its weight.
+    fn read(&self, path: &str, content: &mut Content<'_>) -> Result<Option<(Fact, usize)>, Unread>;
     fn catalog(&self, view: &View<'_>, found: &[Found<'_, Fact>], report: &mut Report);
 }
 
@@ -32,8 +33,12 @@ impl<C: Cataloger> Registered for Erased<C> {
         self.0.wants()
     }
 
-    fn read(&self, path: &str, content: &mut Content<'_>) -> Result<Option<Fact>, Unread> {
-        Ok(self.0.read(path, content)?.map(|fact| Box::new(fact) as Fact))
+    fn read(&self, path: &str, content: &mut Content<'_>) -> Result<Option<(Fact, usize)>, Unread> {
+        let fact = self.0.read(path, content)?;
+        Ok(fact.map(|fact| {
+            let weight = self.0.weight(&fact);
+            (Box::new(fact) as Fact, weight)
+        }))
     }
 
     fn catalog(&self, view: &View<'_>, found: &[Found<'_, Fact>], report: &mut Report) {

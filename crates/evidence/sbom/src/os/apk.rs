@@ -47,6 +47,14 @@ impl Cataloger for Apk {
         Ok(Some(packages(&content.text()?)))
     }
 
+    fn weight(&self, (packages, _): &Self::Fact) -> usize {
+        let texts = |p: &Package| {
+            let all = p.depends.iter().chain(&p.provides).chain(&p.files);
+            300 + all.map(|text| 40 + text.len()).sum::<usize>()
+        };
+        packages.iter().map(texts).sum()
+    }
+
     fn catalog(&self, view: &View<'_>, found: &[Found<'_, Self::Fact>], report: &mut Report) {
         let namespace = view.distribution.map_or("alpine", |distribution| &distribution.id);
         for file in found {

@@ -138,6 +138,10 @@ impl<'a> Shared<'a> {
                 Ok(_) => self.catalogers[index].read(path, content),
                 Err(error) => Err(error.into()),
             };
+            let answer = answer.and_then(|read| match read {
+                Some((fact, weight)) => self.budget.keep(weight).map(|()| Some(fact)),
+                None => Ok(None),
+            });
             reading.answers.extend(answer.transpose().map(|answer| (index, answer)));
         }
         reading

@@ -43,13 +43,14 @@ fn seen(files: &Files, matcher: &Matcher) -> Seen {
     (read, about.chain(failed).collect())
 }
 
-fn limits() -> [Limits; 4] {
+fn limits() -> [Limits; 5] {
     let all = Limits::default();
     [
         all,
         Limits { entries: 100, ..all },
         Limits { documents_bytes: 50_000, ..all },
         Limits { total_bytes: 60_000, ..all },
+        Limits { kept_bytes: 20_000, ..all },
     ]
 }
 

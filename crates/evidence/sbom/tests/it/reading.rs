@@ -128,6 +128,9 @@ fn deep_nesting_is_refused() {
     }
     let lists = "[".repeat(1_000_000);
     assert!(Bom::parse(lists.as_bytes()).is_err());
+    // Also where nothing that is read is nested.
+    let unread = format!(r#"{{"bomFormat":"CycloneDX","x":{}{}}}"#, "[".repeat(200), "]".repeat(200));
+    assert!(matches!(Bom::parse(unread.as_bytes()), Err(Error::TooLarge { .. })));
     let quoted = format!(r#"{{"bomFormat":"CycloneDX","x":"{}\"{}"}}"#, "[".repeat(1000), "{".repeat(1000));
     assert!(Bom::parse(quoted.as_bytes()).is_ok());
 }

@@ -67,6 +67,14 @@ impl Cataloger for Dpkg {
         Ok(Some(Fact::Packages(packages, warnings)))
     }
 
+    fn weight(&self, fact: &Fact) -> usize {
+        match fact {
+            Fact::Packages(packages, _) => packages.iter().map(Package::weight).sum(),
+            Fact::Licence(_) => 128,
+            Fact::Paths(paths) => paths.len(),
+        }
+    }
+
     fn catalog(&self, view: &View<'_>, found: &[Found<'_, Fact>], report: &mut Report) {
         let mut files: HashMap<&str, &Fact> = HashMap::new();
         let mut packages = Vec::new();

@@ -14,6 +14,14 @@ pub(crate) struct Package {
     pub(super) provides: Vec<String>,
 }
 
+impl Package {
+    /// Bytes that it keeps, roughly.
+    pub(super) fn weight(&self) -> usize {
+        let names = self.depends.iter().flatten().chain(&self.provides);
+        400 + self.depends.len() * 24 + names.map(|name| 40 + name.len()).sum::<usize>()
+    }
+}
+
 /// The installed packages, and what is wrong with those that are incomplete.
 pub(super) fn packages(text: &str) -> (Vec<Package>, Vec<String>) {
     const SHOWN: usize = 20;

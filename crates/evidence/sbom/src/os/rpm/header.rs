@@ -3,6 +3,8 @@
 //! Source: rpm's manual, "RPM V4 Package format", section "Header"; in the
 //! databases it begins with the two lengths, without the magic number.
 
+use std::borrow::Cow;
+
 use crate::catalog::Unread;
 
 /// What is taken from a header.
@@ -16,11 +18,23 @@ pub(crate) struct Package {
     pub(super) licence: String,
     /// File name of the source package.
     pub(super) source: String,
-    pub(super) requires: Vec<String>,
-    pub(super) provides: Vec<String>,
-    directories: Vec<String>,
-    /// Directory by number, and name in it.
-    files: Vec<(u32, String)>,
+    requires: Texts,
+    provides: Texts,
+    directories: Texts,
+    names: Texts,
+    /// For each name the number of its directory.
+    places: Vec<u32>,
+}
+
+/// Texts as the store has them: one after the other, each with a zero at its
+/// end. Many short ones would need ten times as much as strings of their own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Texts(Box<[u8]>);
+
+impl Texts {
+    fn iter(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        self.0.split_inclusive(|&byte| byte == 0).map(|text| String::from_utf8_lossy(&text[..text.len() - 1]))
+    }
 }
 
 impl Package {
@@ -33,11 +47,30 @@ impl Package {
         }
     }
 
+    /// What it needs: packages, and what they provide.
+    pub(super) fn requires(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        self.requires.iter().filter(|name| !name.starts_with("rpmlib("))
+    }
+
+    /// What it provides.
+    pub(super) fn provides(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        self.provides.iter()
+    }
+
     /// Paths of the files that it owns.
     pub(super) fn files(&self) -> impl Iterator<Item = String> {
-        self.files.iter().filter_map(|(directory, name)| {
-            Some(format!("{}{name}", self.directories.get(usize::try_from(*directory).ok()?)?))
+        let directories: Vec<Cow<'_, str>> = self.directories.iter().collect();
+        self.places.iter().zip(self.names.iter()).filter_map(move |(place, name)| {
+            Some(format!("{}{name}", directories.get(usize::try_from(*place).ok()?)?))
         })
+    }
+
+    /// Bytes that it keeps, roughly.
+    pub(super) fn weight(&self) -> usize {
+        let texts = [&self.requires, &self.provides, &self.directories, &self.names];
+        500 + self.licence.len()
+            + 4 * self.places.len()
+            + texts.map(|texts| texts.0.len()).iter().sum::<usize>()
     }
 }
 
@@ -63,6 +96,8 @@ mod kind {
     pub(super) const I18N_STRING: u32 = 9;
 }
 
+/// A licence is a text of some words.
+const LICENCE: usize = 10_000;
 /// As rpm itself refuses more.
 const ENTRIES: u32 = 0xffff;
 const STORE: u32 = 0x0fff_ffff;
@@ -87,20 +122,18 @@ pub(super) fn package(blob: &[u8]) -> Result<Option<Package>, Unread> {
     if package.name == "gpg-pubkey" {
         return Ok(None);
     }
+    package.licence.truncate(package.licence.floor_char_boundary(LICENCE));
     for word in [&package.name, &package.version, &package.release, &package.architecture, &package.source] {
         if word.len() > WORD || word.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return Err("its name or version is no word".into());
         }
     }
     // Damage to the rest does not make the package less installed.
-    package.requires = header.strings(tag::REQUIRENAME).unwrap_or_default();
-    package.requires.retain(|name| !name.starts_with("rpmlib("));
-    package.requires.sort();
-    package.requires.dedup();
-    package.provides = header.strings(tag::PROVIDENAME).unwrap_or_default();
-    package.directories = header.strings(tag::DIRNAMES).unwrap_or_default();
-    let names = header.strings(tag::BASENAMES).unwrap_or_default();
-    package.files = header.numbers(tag::DIRINDEXES).unwrap_or_default().into_iter().zip(names).collect();
+    package.requires = header.texts(tag::REQUIRENAME).unwrap_or_default();
+    package.provides = header.texts(tag::PROVIDENAME).unwrap_or_default();
+    package.directories = header.texts(tag::DIRNAMES).unwrap_or_default();
+    package.names = header.texts(tag::BASENAMES).unwrap_or_default();
+    package.places = header.numbers(tag::DIRINDEXES).unwrap_or_default();
     Ok(Some(package))
 }
 
@@ -153,19 +186,17 @@ impl<'a> Header<'a> {
         }
     }
 
-    fn strings(&self, tag: u32) -> Result<Vec<String>, Unread> {
-        let Some(entry) = self.entry(tag)? else { return Ok(Vec::new()) };
+    fn texts(&self, tag: u32) -> Result<Texts, Unread> {
+        let Some(entry) = self.entry(tag)? else { return Ok(Texts::default()) };
         if entry.kind != kind::STRING_ARRAY && entry.kind != kind::STRING {
             return Err(format!("tag {tag} is no list of texts").into());
         }
-        let mut rest = &self.store[entry.offset..];
-        let mut texts = Vec::new();
+        let all = &self.store[entry.offset..];
+        let mut length = 0;
         for _ in 0..entry.count {
-            let text = until_zero(rest).ok_or("a text does not end")?;
-            rest = &rest[text.len() + 1..];
-            texts.push(lossy(text));
+            length += until_zero(&all[length..]).ok_or("a text does not end")?.len() + 1;
         }
-        Ok(texts)
+        Ok(Texts(all[..length].into()))
     }
 
     fn numbers(&self, tag: u32) -> Result<Vec<u32>, Unread> {

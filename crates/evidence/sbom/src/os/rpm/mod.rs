@@ -10,7 +10,8 @@ mod header;
 mod ndb;
 mod sqlite;
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::licence;
 use crate::catalog::{Cataloger, Content, Found, Report, Unread, Want};
@@ -24,18 +25,45 @@ pub(crate) struct Rpm;
 /// What one database says.
 #[derive(Debug, Default)]
 pub(crate) struct Database {
-    pub(crate) packages: Vec<Package>,
+    packages: Vec<Package>,
     /// What of it could not be read.
-    pub(crate) warnings: Vec<String>,
+    warnings: Vec<String>,
+    /// Headers that were taken, damaged ones included.
+    headers: usize,
+    weight: usize,
 }
 
+/// Headers of one database; distributions have some thousands of packages.
+const HEADERS: usize = 100_000;
+/// Bytes that are kept of one database; a desktop's needs some 50 MB.
+const KEPT: usize = 96 << 20;
+
 impl Database {
-    /// Takes the header of a package.
-    fn take(&mut self, blob: &[u8]) {
+    /// Takes the header of a package. `false`: no more of them are taken.
+    fn take(&mut self, blob: &[u8]) -> bool {
         match header::package(blob) {
-            Ok(package) => self.packages.extend(package),
+            Ok(package) => {
+                self.weight += package.as_ref().map_or(0, Package::weight);
+                self.packages.extend(package);
+            }
             Err(why) => self.warn(&format!("the header of a package is damaged: {}", why.reason())),
         }
+        self.go_on()
+    }
+
+    /// A header could not be read. `false`: no more of them are taken.
+    fn miss(&mut self, what: &str) -> bool {
+        self.warn(what);
+        self.go_on()
+    }
+
+    fn go_on(&mut self) -> bool {
+        self.headers += 1;
+        let full = self.headers >= HEADERS || self.weight > KEPT;
+        if full {
+            self.warnings.push("there are more packages than are read".into());
+        }
+        !full
     }
 
     /// Notes damage; after some of it more says nothing.
@@ -46,9 +74,6 @@ impl Database {
         }
     }
 }
-
-/// Packages of one database; distributions have some thousands.
-const PACKAGES: usize = 100_000;
 
 impl Cataloger for Rpm {
     type Fact = Database;
@@ -92,12 +117,17 @@ impl Cataloger for Rpm {
         }
     }
 
+    fn weight(&self, database: &Database) -> usize {
+        database.weight
+    }
+
     fn catalog(&self, view: &View<'_>, found: &[Found<'_, Database>], report: &mut Report) {
         let namespace = view.distribution.map_or("", |distribution| vendor(&distribution.id));
         for file in found {
             file.fact.warnings.iter().for_each(|warning| report.warn(file.path, warning.as_str()));
             let packages = &file.fact.packages;
             let providers = providers(packages);
+            let owners = owners(packages);
             for package in packages {
                 let mut component =
                     Component::new("rpm", package.name.as_str(), package.full_version()).within(namespace);
@@ -113,7 +143,8 @@ impl Cataloger for Rpm {
                         licence::expression(&package.licence).unwrap_or_else(|| package.licence.clone()),
                     );
                 }
-                for needed in package.requires.iter().filter_map(|name| providers.get(name.as_str())) {
+                let provider = |name: Cow<'_, str>| providers.get(&*name).or_else(|| owners.get(&*name));
+                for needed in package.requires().filter_map(provider) {
                     let version = needed.full_version();
                     let purl = Purl {
                         kind: "rpm",
@@ -139,17 +170,26 @@ fn vendor(id: &str) -> &str {
 
 /// By its own name and by what it provides; its own name comes first, then the
 /// first package in the order of names.
-fn providers(packages: &[Package]) -> BTreeMap<&str, &Package> {
+fn providers(packages: &[Package]) -> BTreeMap<Cow<'_, str>, &Package> {
     let mut sorted: Vec<&Package> = packages.iter().collect();
-    sorted.sort_by_key(|package| (&package.name, package.full_version()));
+    sorted.sort_by_cached_key(|package| (package.name.clone(), package.full_version()));
+    let required: BTreeSet<Cow<'_, str>> = packages.iter().flat_map(Package::requires).collect();
     let mut providers = BTreeMap::new();
     for package in &sorted {
-        for name in &package.provides {
-            providers.entry(name.as_str()).or_insert(*package);
+        for name in package.provides().filter(|name| required.contains(name)) {
+            providers.entry(name).or_insert(*package);
         }
     }
-    providers.extend(sorted.into_iter().map(|package| (package.name.as_str(), package)));
+    providers.extend(sorted.into_iter().map(|package| (Cow::Borrowed(package.name.as_str()), package)));
     providers
+}
+
+/// Owners of the files that others require by path.
+fn owners(packages: &[Package]) -> BTreeMap<String, &Package> {
+    let required = packages.iter().flat_map(Package::requires);
+    let required: BTreeSet<Cow<'_, str>> = required.filter(|name| name.starts_with('/')).collect();
+    let files = packages.iter().flat_map(|package| package.files().map(move |path| (path, package)));
+    files.filter(|(path, _)| required.contains(path.as_str())).collect()
 }
 
 #[cfg(test)]

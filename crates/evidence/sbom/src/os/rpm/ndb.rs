@@ -13,7 +13,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Database, PACKAGES};
+use super::Database;
 use crate::catalog::{Content, Unread};
 
 /// What the file begins with.
@@ -40,6 +40,8 @@ pub(super) fn read(content: &mut Content<'_>) -> Result<Database, Unread> {
     let slots = content.slice(0, u64::from(pages) * PAGE)?;
     let mut database = Database::default();
     let mut seen = BTreeSet::new();
+    // Blobs are beside each other: all of them are not larger than the file.
+    let mut left = content.size();
     for slot in slots.chunks_exact(SLOT).skip(2) {
         let field = |at| little_endian(slot, at).expect("a slot has sixteen bytes");
         let (number, offset, blocks) = (field(4), field(8), field(12));
@@ -52,13 +54,18 @@ pub(super) fn read(content: &mut Content<'_>) -> Result<Database, Unread> {
         if number == 0 || offset == 0 || !seen.insert(offset) {
             continue;
         }
-        if database.packages.len() >= PACKAGES {
-            database.warn("there are more packages than are read");
+        let (offset, room) = (u64::from(offset) * BLOCK, u64::from(blocks) * BLOCK);
+        let Some(rest) = left.checked_sub(room) else {
+            database.warn("packages lie upon each other: the rest is not read");
             break;
-        }
-        match blob(content, number, u64::from(offset) * BLOCK, u64::from(blocks) * BLOCK) {
+        };
+        left = rest;
+        let go_on = match blob(content, number, offset, room) {
             Ok(blob) => database.take(&blob),
-            Err(why) => database.warn(&format!("package {number} is not read: {}", why.reason())),
+            Err(why) => database.miss(&format!("package {number} is not read: {}", why.reason())),
+        };
+        if !go_on {
+            break;
         }
     }
     Ok(database)

@@ -7,7 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
-use super::{Database, PACKAGES};
+use super::Database;
 use crate::catalog::{Content, Unread};
 
 /// What the file begins with.
@@ -73,13 +73,12 @@ fn rows(connection: &Connection) -> Result<Database, Unread> {
                 return Ok(database);
             }
         };
-        if database.packages.len() >= PACKAGES {
-            database.warn("there are more packages than are read");
-            return Ok(database);
-        }
-        match row.get_ref(0)?.as_blob() {
+        let go_on = match row.get_ref(0)?.as_blob() {
             Ok(blob) => database.take(blob),
-            Err(_) => database.warn("a row has no header"),
+            Err(_) => database.miss("a row has no header"),
+        };
+        if !go_on {
+            return Ok(database);
         }
     }
 }

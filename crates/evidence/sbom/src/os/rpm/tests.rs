@@ -152,16 +152,50 @@ fn a_lost_package_is_said() {
     assert!(read(BDB, b"").warnings.is_empty());
 }
 
+/// Many slots that all name the same room would multiply its content.
+#[test]
+fn packages_upon_each_other_are_refused() {
+    let mut bytes = ndb();
+    let slots: Vec<u8> = bytes[32..48].to_vec();
+    for (number, at) in (80..4096).step_by(16).enumerate() {
+        bytes[at..at + 16].copy_from_slice(&slots);
+        // Another place each time, in the room of the one package.
+        let offset = 4096 / 16 + number as u32 % 64;
+        bytes[at + 8..at + 12].copy_from_slice(&offset.to_le_bytes());
+    }
+    let outcome = read(NDB, &bytes);
+    let last = outcome.warnings.iter().any(|warning| warning.contains("packages lie upon each other"));
+    assert!(last, "{:?}", outcome.warnings);
+}
+
+/// One page of a megabyte's worth of itself, and two hundred headers that all
+/// begin there: the work is bounded by the pages that there are.
 #[test]
 fn chains_in_circles_come_to_an_end() {
     let mut bytes = bdb();
-    let pages = bytes.len() / 4096;
-    for page in (1..pages).filter(|page| bytes[page * 4096 + 25] == 7).collect::<Vec<_>>() {
-        // Each overflow page goes on with itself.
-        bytes[page * 4096 + 16..page * 4096 + 20].copy_from_slice(&(page as u32).to_le_bytes());
+    bytes.truncate(3 * 4096);
+    bytes[32..36].copy_from_slice(&2_u32.to_le_bytes());
+    let (pairs, item) = (200_u16, 4096 - 12_u16);
+    let page = &mut bytes[4096..2 * 4096];
+    page.fill(0);
+    page[20..22].copy_from_slice(&(2 * pairs).to_le_bytes());
+    page[25] = 13;
+    for entry in 0..usize::from(2 * pairs) {
+        page[26 + 2 * entry..28 + 2 * entry].copy_from_slice(&item.to_le_bytes());
     }
+    let start = usize::from(item);
+    page[start] = 3;
+    page[start + 4..start + 8].copy_from_slice(&2_u32.to_le_bytes());
+    page[start + 8..start + 12].copy_from_slice(&(60_u32 << 20).to_le_bytes());
+    let page = &mut bytes[2 * 4096..];
+    page.fill(0);
+    page[16..20].copy_from_slice(&2_u32.to_le_bytes());
+    page[22..24].copy_from_slice(&4000_u16.to_le_bytes());
+    page[25] = 7;
     let outcome = read(BDB, &bytes);
-    assert!(!outcome.warnings.is_empty() || outcome.components.len() < 3);
+    assert!(outcome.components.is_empty());
+    assert!(outcome.warnings.iter().all(|w| w.ends_with("chains of pages meet")), "{:?}", outcome.warnings);
+    assert!(!outcome.warnings.is_empty());
 }
 
 #[test]
