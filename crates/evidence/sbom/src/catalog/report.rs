@@ -50,6 +50,11 @@ impl Report {
             self.warn("", "there are more components than are listed");
             return usize::MAX;
         }
+        for key in ["download_url", "repository_url", "vcs_url"] {
+            if let Some(place) = component.qualifiers.get_mut(key) {
+                *place = public(place);
+            }
+        }
         self.edges += component.depends_on.len();
         if self.edges > MOST_EDGES {
             self.edges = MOST_EDGES;
@@ -85,5 +90,52 @@ impl Report {
         let real =
             owned.into_iter().filter_map(|(path, index)| Some((real_path(&path)?, purls[index].clone())));
         real.collect()
+    }
+}
+
+/// A URL as everybody may see it. Lock files have passwords and tokens in
+/// theirs, and paths of whoever built.
+fn public(place: &str) -> String {
+    let Some((scheme, rest)) = place.split_once("://") else { return place.into() };
+    if scheme.ends_with("file") {
+        return format!("{scheme}://.");
+    }
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    // `git@` is how a server is called by SSH, and no secret.
+    let is_web = scheme.ends_with("http") || scheme.ends_with("https");
+    let user = if is_web { "" } else { user.split(':').next().unwrap_or_default() };
+    let at = if user.is_empty() { "" } else { "@" };
+    // The revision of a repository is behind its path.
+    let (path, rest) = path.split_once('?').unwrap_or((path, ""));
+    let revision = rest.rfind('@').filter(|_| scheme.contains('+')).map_or("", |at| &rest[at..]);
+    format!("{scheme}://{user}{at}{host}{path}{revision}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_written_without_secrets() {
+        for (place, expected) in [
+            ("https://user:secret@example.com/a@b", "https://example.com/a@b"),
+            ("https://token@example.com", "https://example.com"),
+            ("https://example.com/a.zip?X-Signature=secret", "https://example.com/a.zip"),
+            ("git+https://t:s@example.com/a.git@0123", "git+https://example.com/a.git@0123"),
+            ("git+https://example.com/a?token=secret@0123", "git+https://example.com/a@0123"),
+            ("git+ssh://git:secret@example.com/a.git@0123", "git+ssh://git@example.com/a.git@0123"),
+            ("file:///home/me/a.whl", "file://."),
+            ("file://.", "file://."),
+            ("nowhere", "nowhere"),
+        ] {
+            assert_eq!(public(place), expected);
+            let mut component = Component::new("generic", "a", "1");
+            component.qualifiers.insert("vcs_url".into(), place.into());
+            let mut report = Report::new("x", 10);
+            report.add(component);
+            assert_eq!(report.components[0].qualifiers["vcs_url"], expected);
+        }
     }
 }

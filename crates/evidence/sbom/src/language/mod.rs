@@ -8,6 +8,8 @@ mod java;
 pub(crate) mod licence;
 mod lock;
 mod npm;
+#[cfg(test)]
+mod peers;
 mod php;
 mod python;
 mod reading;

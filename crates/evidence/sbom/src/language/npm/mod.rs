@@ -143,9 +143,13 @@ fn looked_in(directory: &str) -> impl Iterator<Item = &str> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    pub(in crate::language) fn purl(name: &str, version: &str) -> String {
+        npm(name, version).base_purl()
+    }
 
     #[test]
     fn scopes_are_namespaces() {

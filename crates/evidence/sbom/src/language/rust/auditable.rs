@@ -129,7 +129,7 @@ pub(super) fn parse(section: &[u8]) -> Result<Linked, Unread> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::language) mod tests {
     #![allow(clippy::unwrap_used)]
     use std::collections::BTreeSet;
     use std::io::Write as _;
@@ -137,7 +137,7 @@ pub(super) mod tests {
     use super::*;
     use crate::language::testing::torture;
 
-    pub(in crate::language::rust) fn deflate(bytes: &[u8]) -> Vec<u8> {
+    pub(in crate::language) fn deflate(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()

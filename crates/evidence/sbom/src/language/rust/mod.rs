@@ -5,7 +5,7 @@
 //! linked from, packages that only *its* package needs and that are not in it
 //! are left out; see [`Rust::catalog`].
 
-mod auditable;
+pub(super) mod auditable;
 mod lock;
 
 use std::collections::{BTreeMap, BTreeSet};
