@@ -6,4 +6,5 @@ mod documents;
 mod hostile;
 mod images;
 mod laboratory;
+mod packages;
 mod reading;
