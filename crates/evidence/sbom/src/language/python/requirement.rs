@@ -108,7 +108,9 @@ fn read_line(line: &str, reading: &mut Reading, loose: &mut Vec<String>) {
         let file = line.strip_prefix("-r").or_else(|| line.strip_prefix("--requirement"));
         let other = file.map(|file| file.trim_start_matches('=').trim());
         if let Some(other) = other.filter(|file| !file.ends_with("requirements.txt")) {
-            reading.warn(format!("it includes {}, which is not read", excerpt(other)));
+            // The place may have a password in it.
+            let other = if other.contains("://") { "a file from elsewhere".into() } else { excerpt(other) };
+            reading.warn(format!("it includes {other}, which is not read"));
         }
         return;
     }
