@@ -58,11 +58,8 @@ fn work(shared: &Shared<'_>, queue: &Mutex<Receiver<Job>>, done: &Mutex<BTreeMap
         let Ok(Job { number, path, file, by_path, elf }) = next else { return };
         let reading = match open(&file) {
             Ok((file, size)) => shared.read_file(&path, &file, size, by_path, elf),
-            // Only what is wanted by name is known to be of interest.
-            Err(error) => Reading {
-                asked: by_path,
-                answers: by_path.iter().map(|index| (index, Err(error.clone()))).collect(),
-            },
+            // An executable may be of interest; that cannot be known then.
+            Err(error) => Shared::failed(if by_path.is_empty() { elf } else { by_path }, &error),
         };
         if !reading.asked.is_empty() {
             done.lock().expect("no thread panics while it inserts").insert(number, reading);

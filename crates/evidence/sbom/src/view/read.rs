@@ -148,7 +148,7 @@ impl<'a> Shared<'a> {
     }
 
     /// Nobody could be shown the file.
-    fn failed(asked: Wanted, why: &Unread) -> Reading {
+    pub(super) fn failed(asked: Wanted, why: &Unread) -> Reading {
         Reading { asked, answers: asked.iter().map(|index| (index, Err(why.clone()))).collect() }
     }
 }
