@@ -61,6 +61,11 @@ fn it_is_found_again_and_built_anew_when_a_source_changes() {
     assert_eq!(world.scan(), (2, changed.clone()));
     world.write("b.json", &advisory("B-1", &[], "npm", "other", &fixed("1.0.0")));
     assert_eq!(world.scan(), (1, changed.clone()));
+    // The same length, another time.
+    world.write("b.json", &advisory("B-1", &[], "npm", "thing", &fixed("1.0.0")));
+    let file = fs::File::options().write(true).open(world.sources().join("b.json")).expect("it was written");
+    file.set_modified(std::time::UNIX_EPOCH).expect("times can be set");
+    assert_eq!(world.scan(), (1, changed.clone()));
     fs::rename(world.sources().join("b.json"), world.sources().join("c.json")).expect("renamed");
     assert_eq!(world.scan(), (1, changed.clone()));
     fs::remove_file(world.sources().join("c.json")).expect("removed");

@@ -182,6 +182,18 @@ fn single_versions_count_in_any_spelling() {
 }
 
 #[test]
+fn a_build_of_the_last_affected_version_is_affected() {
+    let last = |version: &str| format!(r#"{{"introduced":"0"}},{{"last_affected":"{version}"}}"#);
+    let advisories = [
+        advisory("A-1", &[], "PyPI", "a", &last("2.0.0")),
+        advisory("A-2", &[], "Rocky Linux:9", "b", &last("2.0.0")),
+    ];
+    let rpm = "pkg:rpm/rocky/b@2.0.0-7.el9?distro=rocky-9.3";
+    let report = scan(&advisories, &["pkg:pypi/a@2.0.0%2Bcpu", "pkg:pypi/a@2.0.0.post1", rpm]);
+    assert_eq!(found(&report), [("A-1", "pkg:pypi/a@2.0.0%2Bcpu", None), ("A-2", rpm, None)]);
+}
+
+#[test]
 fn aliases_are_one_finding_however_they_are_linked() {
     // A circle of names, one link only through a third advisory.
     let advisories = [

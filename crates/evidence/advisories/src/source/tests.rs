@@ -144,6 +144,13 @@ fn archives_that_lie_are_refused_as_a_whole() {
             assert_eq!(report.findings.len(), 1, "byte {at}");
         }
     }
+    // One that is whole, and not what the directory says that it is.
+    let mut writer = ZipWriter::new(Vec::new());
+    writer.add_raw("a.json", 0, b"{\"id\":\"B-1\"}", 7, 12).expect("writing to memory");
+    let other = writer.finish().expect("writing to memory");
+    let report = scanned(&folder(&[("all.zip", &other)]), Limits::default());
+    let report = report.unwrap_or_else(|code| panic!("{code}"));
+    assert_eq!(report.database.warnings[0].why, "its size or checksum is not what the directory says");
     // Two entries that are the same bytes.
     let mut overlapping = good.clone();
     let directory =
