@@ -55,7 +55,10 @@ fn text(report: &SignReport) -> String {
     ];
     for one in &report.attached {
         let there = if one.already_present { " (was there)" } else { "" };
-        rows.push(vec![bold(&one.predicate_type) + there, dim(&one.reference)]);
+        rows.push(vec![
+            "attached".to_owned(),
+            format!("{}{there}  {}", bold(&one.predicate_type), dim(&one.reference)),
+        ]);
     }
     columns(&rows)
 }

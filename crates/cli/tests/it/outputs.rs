@@ -28,6 +28,7 @@ fn the_path_of_a_commit_in_words() {
     state  kept in the local store; publish it with `plimsoll push`
     clean  yes
     signature  unverified: missing
+    sbom  none
     took  [SECONDS]
     [REGISTRY]/acme/echo:[FIRST]@[DIGEST]
     -- stderr
@@ -72,6 +73,7 @@ fn the_path_of_a_commit_in_words() {
     state  pushed, fetched back, same digest
     clean  yes
     signature  unverified: missing
+    sbom  none
     took  [SECONDS]
     [REGISTRY]/acme/echo:[FIRST]@[DIGEST]
     -- stderr
@@ -85,6 +87,7 @@ fn the_path_of_a_commit_in_words() {
     state  already present, nothing uploaded
     clean  yes
     signature  unverified: missing
+    sbom  none
     took  [SECONDS]
     [REGISTRY]/acme/echo:[FIRST]@[DIGEST]
     -- stderr
@@ -97,6 +100,8 @@ fn the_path_of_a_commit_in_words() {
     layer: [N] entries, [N] bytes, [N] compressed, [DIGEST12] ([SECONDS])
     layer: service.conf -> /etc/service.conf
     layer: [N] entries, [N] bytes, [N] compressed, [DIGEST12] ([SECONDS])
+    secrets: [DIGEST12]
+    secrets: no credentials in 2 files ([SECONDS])
     push: [REGISTRY]/acme/echo:[FIRST12]
     push: already present, nothing uploaded ([SECONDS])
     ");
@@ -110,6 +115,11 @@ fn the_path_of_a_commit_in_words() {
     pass  TAG-002  short-tag-parity  [DIGEST]
     pass  DIG-002  digest-unchanged  [DIGEST]
     pass  GRD-005  architecture  linux/amd64
+    pass  SIG-003  evidence-subject  no statement about another image
+    warn SIG-001 signature
+      expected a trusted signature (soft until enough releases are signed)
+      found  unverified: missing
+      hint  the deployment goes on; `plimsoll verify [FIRST]` shows each step
     verified: [FIRST]
     -- stderr
     ");
@@ -127,6 +137,12 @@ fn the_path_of_a_commit_in_words() {
     pass  GRD-006  branch-ancestry  it is
     pass  GRD-007  clean-build  a clean build
     pass  RBK-003  no-silent-rollback  the first deployment
+    pass  SIG-002  signature-coverage  0 of the last 0 signed (0 %); verification is soft
+    pass  SIG-003  evidence-subject  no statement about another image
+    warn SIG-001 signature
+      expected a trusted signature (soft until enough releases are signed)
+      found  unverified: missing
+      hint  the deployment goes on; `plimsoll verify [FIRST]` shows each step
     plan: nothing -> [FIRST12], rolling, 2 replicas, at most 1 missing, within [SECONDS]
     deploy planned: [FIRST12] may go to trial; nothing was touched (--dry-run) ([SECONDS])
     -- stderr
@@ -134,6 +150,10 @@ fn the_path_of_a_commit_in_words() {
     says!(world, ["deploy", first, "--env", "trial", "--no-progress"], @"
     exit 0
     -- stdout
+    warn SIG-001 signature
+      expected a trusted signature (soft until enough releases are signed)
+      found  unverified: missing
+      hint  the deployment goes on; `plimsoll verify [FIRST]` shows each step
     deploy succeeded: [FIRST12] serves trial; before: nothing ([SECONDS])
     [REGISTRY]/acme/echo:[FIRST]@[DIGEST]
     -- stderr
@@ -143,6 +163,10 @@ fn the_path_of_a_commit_in_words() {
     says!(world, ["deploy", second, "--env", "trial", "--quiet"], @"
     exit 0
     -- stdout
+    warn SIG-001 signature
+      expected a trusted signature (soft until enough releases are signed)
+      found  unverified: missing
+      hint  the deployment goes on; `plimsoll verify [SECOND]` shows each step
     deploy succeeded: [SECOND12] serves trial; before: [FIRST12] ([SECONDS])
     [REGISTRY]/acme/echo:[SECOND]@[DIGEST]
     -- stderr
@@ -154,6 +178,10 @@ fn the_path_of_a_commit_in_words() {
       expected a commit that is not older than what runs ([SECOND12])
       found  an older commit
       hint  nothing was touched; to go back on purpose: `plimsoll rollback --to [FIRST] --env trial`
+    warn SIG-001 signature
+      expected a trusted signature (soft until enough releases are signed)
+      found  unverified: missing
+      hint  the deployment goes on; `plimsoll verify [FIRST]` shows each step
     deploy refused: [FIRST12] was refused for trial; nothing was touched ([SECONDS])
     hint: see `plimsoll explain RBK-003`
     -- stderr
@@ -171,6 +199,12 @@ fn the_path_of_a_commit_in_words() {
     pass  GRD-005  architecture  linux/amd64
     pass  GRD-007  clean-build  a clean build
     pass  RBK-001  deployed-before  it was
+    pass  SIG-002  signature-coverage  0 of the last 2 signed (0 %); verification is soft
+    pass  SIG-003  evidence-subject  no statement about another image
+    warn SIG-001 signature
+      expected a trusted signature (soft until enough releases are signed)
+      found  unverified: missing
+      hint  the deployment goes on; `plimsoll verify [FIRST]` shows each step
     plan: [SECOND12] -> [FIRST12], rolling, 2 replicas, at most 1 missing, within [SECONDS]
     rollback planned: [FIRST12] may go to trial; nothing was touched (--dry-run) ([SECONDS])
     -- stderr
@@ -178,6 +212,10 @@ fn the_path_of_a_commit_in_words() {
     says!(world, ["rollback", "--to", first, "--env", "trial", "--no-progress"], @"
     exit 0
     -- stdout
+    warn SIG-001 signature
+      expected a trusted signature (soft until enough releases are signed)
+      found  unverified: missing
+      hint  the deployment goes on; `plimsoll verify [FIRST]` shows each step
     rollback succeeded: [FIRST12] serves trial; before: [SECOND12] ([SECONDS])
     [REGISTRY]/acme/echo:[FIRST]@[DIGEST]
     -- stderr
@@ -189,6 +227,7 @@ fn the_path_of_a_commit_in_words() {
       serves  nothing yet
       drift  none
       signed  0 of 0 deployed images
+      signatures  soft: mandatory above 90 % of at least 10 releases; 10 more releases to go
       back to  nothing was deployed before
 
     trial (local on [TRIAL])
@@ -197,6 +236,7 @@ fn the_path_of_a_commit_in_words() {
       before  [SECOND]
       drift  none; 2 instances ready
       signed  0 of 2 deployed images
+      signatures  soft: mandatory above 90 % of at least 10 releases; 8 more releases to go
       back to  [SECOND]  tag and digest are in the registry
     -- stderr
     ");
@@ -328,13 +368,22 @@ fn what_needs_no_commit() {
     image.user  65532:65532  default
     image.workdir  /  default
     ledger.url  sqlite://.plimsoll/ledger.db  default
+    policy.builders  []  default
+    policy.override_for  24h  default
+    policy.provenance  warn  default
+    policy.rebuild  off  default
+    policy.record  off  default
+    policy.sbom  warn  default
     repository.canonical  [REGISTRY]/acme/echo  plimsoll.toml:5
     repository.main_branch  trunk  --set
     repository.staging  [REGISTRY]/acme/echo-staging  plimsoll.toml:6
     sbom.policy.fail_on  high  default
+    sbom.policy.fixable_only  false  default
+    sbom.policy.uncovered  warn  default
     service.name  echo  plimsoll.toml:2
     verification.min_samples  10  default
     verification.mode  auto  default
+    verification.require_log  false  default
     verification.threshold  0.9  default
     -- stderr
     "#);
@@ -345,12 +394,14 @@ fn what_needs_no_commit() {
       serves  nothing yet
       drift  none
       signed  0 of 0 deployed images
+      signatures  soft: mandatory above 90 % of at least 10 releases; 10 more releases to go
       back to  nothing was deployed before
 
     trial (local on [TRIAL])
       serves  nothing yet
       drift  none
       signed  0 of 0 deployed images
+      signatures  soft: mandatory above 90 % of at least 10 releases; 10 more releases to go
       back to  nothing was deployed before
     -- stderr
     ");

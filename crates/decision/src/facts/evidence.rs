@@ -35,7 +35,7 @@ impl<T> Proof<T> {
         match self {
             Self::Verified(value) => shown(value),
             Self::Missing => "none".into(),
-            Self::Untrusted(who) => format!("by somebody who is not trusted for it: {who}"),
+            Self::Untrusted(who) => who.clone(),
             Self::Invalid(why) => format!("invalid: {why}"),
             Self::Unknown(why) => format!("unknown: {why}"),
         }

@@ -82,7 +82,8 @@ pub const PAGES: &[Page] = &[
     Page {
         code: "SIG-111",
         name: "log-entry-demanded",
-        what: "`[verification] require_log` demands a log entry of signatures by key, too, and this one has none.",
+        what: "`[verification] require_log` demands a log entry of signatures by key, too, and this one has none, \
+               or one in a log that the trusted root does not know.",
         why: "Without a log entry a stolen key is used in silence.",
         how: "Sign keyless, or with `cosign sign --key …` and a log; or take `require_log` out.",
     },
@@ -150,7 +151,7 @@ pub const PAGES: &[Page] = &[
         code: "SIG-127",
         name: "predicate",
         what: "The predicate to be attested cannot be written as JSON.",
-        why: "A statement is JSON.",
+        why: "A statement is JSON; what is not cannot be signed in a form that others read.",
         how: "Correct the file that `--predicate` names.",
     },
 ];

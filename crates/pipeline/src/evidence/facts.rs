@@ -14,7 +14,7 @@ use super::provenance;
 /// What the pieces prove. The scan is added by who has the advisories.
 pub(crate) fn evidence(pieces: &Pieces) -> EvidenceFacts {
     let foreign = pieces.pieces.iter().filter_map(|piece| match &piece.found {
-        Found::Foreign(what) => Some(format!("{what}, at {}", piece.reference)),
+        Found::Foreign(what) => Some(format!("{what}, attached as {}", piece.reference)),
         _ => None,
     });
     EvidenceFacts {
@@ -237,7 +237,7 @@ mod tests {
             pieces: vec![unread(None, Found::Foreign("an SBOM about sha256:8".into()))],
             gaps: vec![],
         });
-        assert_eq!(facts.foreign, ["an SBOM about sha256:8, at sha256:2"]);
+        assert_eq!(facts.foreign, ["an SBOM about sha256:8, attached as sha256:2"]);
         assert_eq!(facts.signature, Proof::Missing);
     }
 }

@@ -183,7 +183,11 @@ fn read(layer: &Layer, verified: impl FnOnce(&[u8]) -> Verification) -> Found {
             let verification = verified(bytes);
             match &verification.outcome {
                 Outcome::Foreign { about } => {
-                    let kind = verification.predicate_type.as_deref().unwrap_or("a statement");
+                    let kind = match verification.claimed_role() {
+                        Some(Role::Other) | None => "statement".to_owned(),
+                        Some(role) => role.to_string(),
+                    };
+                    let about = about.parse::<Digest>().map_or_else(|_| about.clone(), |other| other.short());
                     Found::Foreign(format!("{kind} about {about}"))
                 }
                 _ => Found::Read(Box::new(verification)),

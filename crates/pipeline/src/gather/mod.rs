@@ -181,11 +181,13 @@ async fn of_image(
 ) -> Result<Option<Pieces>, Failure> {
     let digest = match (tag, known.digest) {
         (Lookup::Found(manifest), _) => manifest.digest,
-        (other, Some(digest)) => {
+        // A way back may go on without the registry, if the ledger knows the
+        // signature; a deployment is refused for its tag already.
+        (other, Some(digest)) if rollout == RolloutKind::Rollback => {
             let why = format!("the image cannot be looked up: {}", other.describe(|_| String::new()));
             return Ok(Some(Pieces::unknown(digest, why)));
         }
-        (_, None) => return Ok(None),
+        _ => return Ok(None),
     };
     let trust = match evidence::trust::trust(context).await {
         Ok(trust) => trust,

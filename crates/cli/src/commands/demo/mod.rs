@@ -2,6 +2,7 @@
 //! Rust and git. It runs this program's own commands, one after the other, as a
 //! person would, and shows what they print.
 
+mod forgery;
 mod load;
 mod sample;
 
@@ -20,6 +21,19 @@ use crate::args::Demo;
 use crate::error::CliError;
 use crate::printer::{bold, dim, duration};
 
+/// Password of the demonstration's keys, which nobody uses for anything else.
+const KEY_PASSWORD: &str = "demonstration";
+/// What the demonstration adds to the sample's configuration: who signs, and
+/// that two releases are enough to judge by.
+const SIGNING: &str = r#"
+[signing]
+key      = "file:../keys/release.key"
+password = "env:COSIGN_PASSWORD"
+
+[verification]
+public_keys = ["file:../keys/release.pub"]
+min_samples = 2
+"#;
 /// Clients that ask without pause.
 const CONNECTIONS: usize = 4;
 
@@ -56,8 +70,8 @@ struct Story {
 
 fn closing(story: &Story, kept: Option<&Path>, took: Duration) -> String {
     let mut text = format!(
-        "{}: two commits were built, published, deployed; a rollback needed no build; a commit that never became \
-         ready was stopped by itself.\n{} requests were served meanwhile, {} failed. ({})\n",
+        "{}: two commits were built, signed, published, deployed; a rollback needed no build; a stranger's image was \
+         refused, one that never became ready was stopped by itself, and borrowed proof was found out.\n{} requests were served meanwhile, {} failed. ({})\n",
         bold("done"),
         story.requests,
         story.failed,
@@ -85,6 +99,7 @@ struct Stage<'a> {
     executable: PathBuf,
     service: PathBuf,
     registry: Child,
+    registry_address: SocketAddr,
     listen: SocketAddr,
     steps: Vec<Value>,
     load: Option<Load>,
@@ -102,7 +117,16 @@ impl<'a> Stage<'a> {
         let listen = free_address()?;
         let service = folder.join("payouts");
         write_sample(&service, registry_address, listen, &arguments.strategy)?;
-        let stage = Self { session, executable, service, registry, listen, steps: Vec::new(), load: None };
+        let stage = Self {
+            session,
+            executable,
+            service,
+            registry,
+            registry_address,
+            listen,
+            steps: Vec::new(),
+            load: None,
+        };
         stage.say(&format!("{} in {}", bold("Plimsoll demo"), folder.display()));
         stage.say(&format!(
             "registry on http://{registry_address}, service on http://{listen}, {} replicas replaced {}\n",
@@ -113,14 +137,19 @@ impl<'a> Stage<'a> {
     }
 
     fn play(&mut self) -> Result<Story, Failure> {
+        self.scene("1. A key pair to sign with, and a stranger's");
+        self.plimsoll(&["keys", "generate", "--out", "../keys/release"], 0)?;
+        self.plimsoll(&["keys", "generate", "--out", "../keys/stranger"], 0)?;
+
         let first = self.commit("First release")?;
-        self.scene("1. Build the first commit: clean checkout, reproducible image, immutable tags");
+        self.scene("2. Build the first commit: reproducible, scanned for credentials, signed, with SBOM and provenance");
         self.plimsoll(&["build"], 0)?;
 
-        self.scene("2. Deploy it: guard, rollout, ledger");
+        self.scene("3. Deploy it: guard, rollout, ledger; and look at its proof step by step");
         self.plimsoll(&["deploy", &first, "--env", "trial"], 0)?;
+        self.plimsoll(&["verify", &first], 0)?;
 
-        self.scene("3. Build and deploy a second commit while four clients ask without pause");
+        self.scene("4. Build and deploy a second commit while four clients ask without pause");
         self.edit("Cargo.toml", "version = \"0.1.0\"", "version = \"0.2.0\"")?;
         self.edit(
             "Cargo.lock",
@@ -134,23 +163,37 @@ impl<'a> Stage<'a> {
         self.plimsoll(&["deploy", &second, "--env", "trial"], 0)?;
         self.served_by(&second)?;
 
-        self.scene("4. Roll back: the guard decides again, nothing is built or pushed");
+        self.scene("5. Roll back: the guard decides again, nothing is built or pushed");
         self.plimsoll(&["rollback", "--to", &first, "--env", "trial"], 0)?;
         self.served_by(&first)?;
 
-        self.scene("5. A third commit whose payer always fails: never ready, stopped, the old one goes on");
+        self.scene(
+            "6. Both releases are signed: verification is mandatory from here on. A third commit, signed by a stranger, is refused",
+        );
         self.edit("src/defaults.rs", "PAYER_FAIL_RATIO: f64 = 0.0", "PAYER_FAIL_RATIO: f64 = 1.0")?;
         let third = self.commit("Third release: the payer refuses everything")?;
-        self.plimsoll(&["build"], 0)?;
+        self.plimsoll(&["build", "--set", "signing.key=file:../keys/stranger.key"], 0)?;
+        self.plimsoll(&["deploy", &third, "--env", "trial"], 3)?;
+        self.served_by(&first)?;
+
+        self.scene("7. Signed by the right key it may go; its payer always fails: never ready, stopped, the old one goes on");
+        self.plimsoll(&["sign", &third], 0)?;
         self.plimsoll(&["deploy", &third, "--env", "trial"], 1)?;
         self.served_by(&first)?;
 
-        self.scene("6. What the guard says to a name that can move");
+        self.scene("8. Somebody puts the proof of the first image on the third: an integrity violation");
+        let borrowed = forgery::borrow_evidence(self.registry_address, &first, &third)?;
+        self.say(&dim(&format!(
+            "# {borrowed} statements about {first} are now attached to the image of {third}"
+        )));
+        self.plimsoll(&["deploy", &third, "--env", "trial"], 4)?;
+
+        self.scene("9. What the guard says to a name that can move");
         self.plimsoll(&["deploy", "latest", "--env", "trial"], 3)?;
 
         let tally = self.load.take().map(Load::stop).unwrap_or_default();
         self.tell(&tally);
-        self.scene("7. Status, history, and whether anybody changed the ledger");
+        self.scene("10. Status, history, and whether anybody changed the ledger");
         for command in [vec!["status"], vec!["history"], vec!["stats"], vec!["ledger", "verify"]] {
             self.plimsoll(&command, 0)?;
         }
@@ -202,6 +245,7 @@ impl<'a> Stage<'a> {
                 command.env_remove(name);
             }
         }
+        command.env("COSIGN_PASSWORD", KEY_PASSWORD);
         let status = if json {
             let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output();
             let output = output.map_err(|error| stopped(format!("`plimsoll` cannot be run: {error}")))?;
@@ -374,7 +418,10 @@ fn write_sample(
                 ),
             _ => (*content).to_owned(),
         };
+        let content = if *path == "plimsoll.toml" { content + SIGNING } else { content };
         std::fs::write(&file, content).map_err(failed)?;
     }
+    // The keys lie beside the repository, not in it.
+    std::fs::create_dir_all(service.with_file_name("keys")).map_err(failed)?;
     Ok(())
 }
