@@ -52,25 +52,33 @@ impl Accepted {
         self.rule.eq_ignore_ascii_case(code) || self.rule == name
     }
 
-    /// Whether it covers all of a finding. A finding about several operations
-    /// or components is covered when each of them is.
-    fn covers(&self, finding: &Finding) -> bool {
-        if !self.names(&finding.rule, &finding.name) {
-            return false;
-        }
-        if let Some(wanted) = &self.component {
-            let is = |component: &String| component == wanted || component.rsplit('/').next() == Some(wanted);
-            return finding.component.as_ref().is_some_and(is) && finding.also.iter().all(is);
-        }
-        let path = self.path.as_deref().unwrap_or_default();
-        !finding.operations.is_empty()
-            && finding.operations.iter().all(|operation| {
-                operation.split_once(' ').is_some_and(|(method, at)| {
-                    at == path
-                        && self.method.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
-                })
-            })
+    fn covers_component(&self, finding: &Finding, component: &str) -> bool {
+        let is = |wanted: &String| component == wanted || component.rsplit('/').next() == Some(wanted);
+        self.names(&finding.rule, &finding.name) && self.component.as_ref().is_some_and(is)
     }
+
+    fn covers_operation(&self, finding: &Finding, operation: &str) -> bool {
+        let is = |(method, path): (&str, &str)| {
+            self.path.as_deref() == Some(path)
+                && self.method.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
+        };
+        self.names(&finding.rule, &finding.name) && operation.split_once(' ').is_some_and(is)
+    }
+}
+
+/// The entries that accept a finding: a finding about several components or
+/// operations is accepted when each of them is, by whichever entry.
+fn accepting(finding: &Finding, entries: &[&Accepted]) -> Option<Vec<usize>> {
+    let all = |things: Vec<&String>, covers: fn(&Accepted, &Finding, &str) -> bool| -> Option<Vec<usize>> {
+        let by: Option<Vec<usize>> = things
+            .iter()
+            .map(|thing| entries.iter().position(|entry| covers(entry, finding, thing)))
+            .collect();
+        by.filter(|by| !by.is_empty())
+    };
+    let components: Vec<&String> = finding.component.iter().chain(&finding.also).collect();
+    all(components, Accepted::covers_component)
+        .or_else(|| all(finding.operations.iter().collect(), Accepted::covers_operation))
 }
 
 /// Marks what is accepted, and finds what the whole then amounts to.
@@ -82,12 +90,11 @@ pub(crate) fn apply(changes: Vec<Finding>, accepted: &[Accepted], today: Option<
     let valid: Vec<&Accepted> = accepted.iter().filter(|entry| !over(entry)).collect();
     let mut used = vec![false; valid.len()];
     for finding in changes.iter_mut().filter(|finding| finding.level == Level::Breaking) {
-        for (at, entry) in valid.iter().enumerate() {
-            if entry.covers(finding) {
+        if let Some(by) = accepting(finding, &valid) {
+            for &at in &by {
                 used[at] = true;
-                finding.accepted = Some(format!("{} (until {})", entry.reason, entry.until));
-                break;
             }
+            finding.accepted = Some(format!("{} (until {})", valid[by[0]].reason, valid[by[0]].until));
         }
     }
     let unused =

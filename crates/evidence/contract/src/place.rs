@@ -20,8 +20,10 @@ pub(crate) struct Place {
     pub(crate) component: bool,
     /// The named thing in words.
     pub(crate) label: String,
-    /// What in it; empty for the thing itself.
-    pub(crate) subject: String,
+    /// Which part of it, such as `request body`; empty for the thing itself.
+    pub(crate) part: String,
+    /// The path of a property in there, in backquotes; empty for the part itself.
+    pub(crate) field: String,
 }
 
 impl<'a> Places<'a> {
@@ -33,8 +35,8 @@ impl<'a> Places<'a> {
         let tree = &self.contract.tree;
         let way = tree.way(id);
         let (at, label, component) = self.home(&way);
-        let subject = subject(tree, &way[at..]);
-        Place { home: self.contract.identity(way[at]), component, label, subject }
+        let (part, field) = subject(tree, &way[at..]);
+        Place { home: self.contract.identity(way[at]), component, label, part, field }
     }
 
     /// The named thing on the way, as an index, its name, and whether it is a
@@ -50,6 +52,7 @@ impl<'a> Places<'a> {
                         "schemas" => name.to_owned(),
                         "securitySchemes" => format!("security scheme {name}"),
                         "requestBodies" => format!("request body {name}"),
+                        "parameters" => parameter(tree, way[3]),
                         "pathItems" => format!("path {name}"),
                         _ => format!("{} {name}", kind.strip_suffix('s').unwrap_or(kind)),
                     };
@@ -78,7 +81,7 @@ impl<'a> Places<'a> {
 
 /// What lies on the way below a named thing: parts of an operation in words, then
 /// the path of a property.
-fn subject(tree: &Tree, way: &[Id]) -> String {
+fn subject(tree: &Tree, way: &[Id]) -> (String, String) {
     let mut words: Vec<String> = Vec::new();
     let mut field = String::new();
     let mut steps = way.iter().skip(1).copied();
@@ -115,26 +118,30 @@ fn subject(tree: &Tree, way: &[Id]) -> String {
                 }
             }
             "content" => {
-                if let Some(name) =
-                    steps.next().and_then(|id| tree.key(id)).filter(|name| !name.contains("json"))
+                // The only media type needs no word.
+                if let Some(name) = steps.next().and_then(|id| tree.key(id))
+                    && tree.entries(step).len() > 1
+                    && !name.contains("json")
                 {
                     words.push(format!("as {name}"));
                 }
             }
             "parameters" => {
-                if let Some(parameter) = steps.next() {
-                    let text = |key| tree.get_text(parameter, key).unwrap_or_default();
-                    words.push(match (text("in"), text("name")) {
-                        ("", _) => "parameter".into(),
-                        (place, name) => format!("{place} parameter `{name}`"),
-                    });
+                if let Some(id) = steps.next() {
+                    words.push(parameter(tree, id));
                 }
             }
             _ => {}
         }
     }
-    if !field.is_empty() {
-        words.push(format!("`{field}`"));
+    let field = if field.is_empty() { field } else { format!("`{field}`") };
+    (words.join(" "), field)
+}
+
+fn parameter(tree: &Tree, id: Id) -> String {
+    let text = |key| tree.get_text(id, key).unwrap_or_default();
+    match (text("in"), text("name")) {
+        ("", _) => "parameter".into(),
+        (place, name) => format!("{place} parameter `{name}`"),
     }
-    words.join(" ")
 }

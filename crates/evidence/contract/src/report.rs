@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::compare::{Comparison, Operation};
-use crate::delta::{Delta, Standing};
+use crate::delta::{Delta, Standing, What};
 use crate::finding::{Detail, Document, Finding, Level};
 use crate::load::Contract;
 use crate::place::{Place, Places};
@@ -14,14 +14,19 @@ use crate::tree::Id;
 /// Names of so many subjects are spelt out in a sentence.
 const SPELT: usize = 6;
 
+/// Says to parts to fields.
+type Clauses = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
+
 /// What one rule says about one component.
 struct Group {
     rule: &'static Rule,
     place: Place,
-    /// What is said, and about what.
-    clauses: BTreeMap<String, BTreeSet<String>>,
+    /// What is said, and about what: parts, and the fields of each.
+    clauses: Clauses,
     details: BTreeMap<(Standing, Id, String), Detail>,
     at: BTreeSet<u32>,
+    /// Whether it is told alone, whatever else is like it: a whole operation.
+    alone: bool,
 }
 
 /// The findings, worst first.
@@ -44,9 +49,10 @@ pub(crate) fn findings(old: &Contract, new: &Contract, comparison: &Comparison) 
                 clauses: BTreeMap::new(),
                 details: BTreeMap::new(),
                 at: BTreeSet::new(),
+                alone: matches!(delta.what, What::OperationAdded | What::OperationRemoved { .. }),
             });
             let id = if delta.standing == Standing::Old { delta.old } else { delta.new };
-            group.clauses.entry(says.clone()).or_default().insert(place.subject);
+            group.clauses.entry(says.clone()).or_default().entry(place.part).or_default().insert(place.field);
             group.details.insert((delta.standing, id, says), detail);
             group.at.insert(delta.at);
         }
@@ -67,14 +73,10 @@ pub(crate) fn findings(old: &Contract, new: &Contract, comparison: &Comparison) 
 
 /// The same change made in several components is one finding.
 fn fold(groups: impl Iterator<Item = Group>) -> Vec<Vec<Group>> {
-    let mut folded: BTreeMap<(&str, Vec<(String, BTreeSet<String>)>, String), Vec<Group>> = BTreeMap::new();
+    let mut folded: BTreeMap<(&str, Clauses, String), Vec<Group>> = BTreeMap::new();
     for group in groups {
-        let clauses: Vec<_> =
-            group.clauses.iter().map(|(says, subjects)| (says.clone(), subjects.clone())).collect();
-        // A whole operation is told alone.
-        let itself = group.clauses.values().any(|subjects| subjects.contains(""));
-        let home = if itself { group.place.home.clone() } else { String::new() };
-        folded.entry((group.rule.page.code, clauses, home)).or_default().push(group);
+        let home = if group.alone { group.place.home.clone() } else { String::new() };
+        folded.entry((group.rule.page.code, group.clauses.clone(), home)).or_default().push(group);
     }
     folded.into_values().collect()
 }
@@ -130,17 +132,13 @@ fn clauses(group: &Group) -> String {
     let clauses: Vec<String> = group
         .clauses
         .iter()
-        .map(|(says, subjects)| {
-            let named: Vec<&str> =
-                subjects.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
+        .map(|(says, parts)| {
+            let named: Vec<String> = parts.iter().map(|(part, fields)| spelt(part, fields)).collect();
+            let named: Vec<&str> = named.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
             if named.is_empty() || group.rule.level == Level::Editorial {
                 return says.clone();
             }
-            let more = named.len().saturating_sub(SPELT);
-            let mut text = named[..named.len() - more].join(", ");
-            if more > 0 {
-                text.push_str(&format!(" and {more} more"));
-            }
+            let text = some_of(&named);
             format!("{text} {says}")
         })
         .collect();
@@ -152,25 +150,46 @@ fn clauses(group: &Group) -> String {
     text
 }
 
+/// `request body `a`, `b``.
+fn spelt(part: &str, fields: &BTreeSet<String>) -> String {
+    let fields: Vec<&str> = fields.iter().map(String::as_str).filter(|field| !field.is_empty()).collect();
+    let blank = if part.is_empty() || fields.is_empty() { "" } else { " " };
+    format!("{part}{blank}{}", some_of(&fields))
+}
+
+/// The first few of many.
+fn some_of(names: &[&str]) -> String {
+    let more = names.len().saturating_sub(SPELT);
+    let mut text = names[..names.len() - more].join(", ");
+    if more > 0 {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
+}
+
 fn counted(count: usize, thing: &str) -> String {
     if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
 }
 
-fn detail(old: &Contract, new: &Contract, delta: &Delta, place: &Place, says: &str) -> Detail {
+fn detail(old: &Contract, new: &Contract, delta: &Delta, place: &Place, says: &String) -> Detail {
     let (contract, id, document) = match delta.standing {
         Standing::Old => (old, delta.old, Document::Old),
         Standing::New => (new, delta.new, Document::New),
     };
     // What is gone has no line in the new document; what it stood in has one.
     let position = new.position(delta.new);
-    let blank = if place.subject.is_empty() { "" } else { " " };
     Detail {
         location: contract.identity(id),
         document,
         file: position.file,
         line: position.line,
         column: position.column,
-        message: format!("{}{blank}{says}", place.subject),
+        message: [&place.part, &place.field, says]
+            .into_iter()
+            .filter(|s| !s.is_empty())
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(" "),
     }
 }
 

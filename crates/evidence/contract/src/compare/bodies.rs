@@ -39,13 +39,13 @@ impl Engine<'_> {
                 }
                 None => {
                     let success = status.starts_with('2');
-                    self.gone(at, What::ResponseRemoved { status, success }, Some(flow), response, place);
+                    self.gone(at, What::ResponseRemoved { status, success }, Some(flow), old, place);
                 }
             }
         }
-        for (status, response) in after {
+        for status in after.into_keys() {
             if !met.contains(&status) {
-                self.changed(at, What::ResponseAdded { status }, Some(flow), old, response);
+                self.changed(at, What::ResponseAdded { status }, Some(flow), old, place);
             }
         }
         Ok(())

@@ -83,6 +83,8 @@ struct Engine<'a> {
     today: Option<Date>,
     steps: &'a Steps,
     numbers: HashMap<Pair, u32>,
+    /// Where the schemas of a pair are written, before references are followed.
+    written: HashMap<u32, (Id, Id)>,
     users: Vec<Vec<u32>>,
     queue: Vec<(u32, Pair)>,
     operations: HashMap<u32, Operation>,
@@ -107,6 +109,7 @@ pub(crate) fn compare(
         today,
         steps: &steps,
         numbers: HashMap::new(),
+        written: HashMap::new(),
         users: vec![Vec::new()],
         queue: Vec::new(),
         operations: HashMap::new(),
@@ -145,7 +148,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Looks at a pair later, once, and remembers who uses it.
-    fn visit(&mut self, from: u32, pair: Pair) -> Result<(), Error> {
+    fn visit(&mut self, from: u32, pair: Pair) -> Result<u32, Error> {
         self.steps.take(1)?;
         let number = match self.numbers.get(&pair) {
             Some(&number) => number,
@@ -160,7 +163,7 @@ impl<'a> Engine<'a> {
         if users.last() != Some(&from) {
             users.push(from);
         }
-        Ok(())
+        Ok(number)
     }
 
     /// Visits two values that references lead to, unless they are the same.
@@ -169,7 +172,7 @@ impl<'a> Engine<'a> {
         if self.same(old, new) {
             return Ok(());
         }
-        self.visit(from, Pair { part, old: old.0, new: new.0, flow })
+        self.visit(from, Pair { part, old: old.0, new: new.0, flow }).map(drop)
     }
 
     fn visit_schema(&mut self, from: u32, old: Id, new: Id, flow: Flow) -> Result<(), Error> {
@@ -177,15 +180,31 @@ impl<'a> Engine<'a> {
         {
             return Ok(());
         }
+        let written = (old, new);
         let (old, new) = (self.old.term(old), self.new.term(new));
-        self.visit_terms(from, old, new, flow)
+        self.visit_written(from, old, new, flow, written)
     }
 
     fn visit_terms(&mut self, from: u32, old: Term, new: Term, flow: Flow) -> Result<(), Error> {
+        let written = (self.old.place(old), self.new.place(new));
+        self.visit_written(from, old, new, flow, written)
+    }
+
+    fn visit_written(
+        &mut self,
+        from: u32,
+        old: Term,
+        new: Term,
+        flow: Flow,
+        written: (Id, Id),
+    ) -> Result<(), Error> {
         if self.same_terms(old, new) {
             return Ok(());
         }
-        self.visit(from, Pair { part: Part::Schema, old: old.number(), new: new.number(), flow })
+        let number =
+            self.visit(from, Pair { part: Part::Schema, old: old.number(), new: new.number(), flow })?;
+        self.written.entry(number).or_insert(written);
+        Ok(())
     }
 
     fn same(&self, old: Id, new: Id) -> bool {

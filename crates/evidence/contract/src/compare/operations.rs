@@ -152,7 +152,7 @@ impl Engine<'_> {
         };
         let was = find(self.old.contract, old, around.items.0);
         let is = find(self.new.contract, new, around.items.1);
-        self.visit(at, Pair { part, old: was.0, new: is.0, flow: Flow::Request })
+        self.visit(at, Pair { part, old: was.0, new: is.0, flow: Flow::Request }).map(drop)
     }
 
     fn lifecycle(&mut self, at: u32, old: Id, new: Id) {

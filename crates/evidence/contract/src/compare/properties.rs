@@ -33,7 +33,10 @@ impl Engine<'_> {
             return Ok(());
         }
         let seen = (visible(&mut self.old, was, two.flow)?, visible(&mut self.new, is, two.flow)?);
-        let places = (self.old.place(was), self.new.place(is));
+        let places = (
+            two.old.written.get(name).copied().unwrap_or(two.places.0),
+            two.new.written.get(name).copied().unwrap_or(two.places.1),
+        );
         match seen {
             (false, false) => Ok(()),
             (false, true) => {
@@ -50,7 +53,7 @@ impl Engine<'_> {
                 if required.0 != required.1 {
                     self.required(two, name, required.1);
                 }
-                self.visit_terms(two.at, was, is, two.flow)
+                self.visit_written(two.at, was, is, two.flow, places)
             }
         }
     }
@@ -76,7 +79,7 @@ impl Engine<'_> {
             }
             return self.visit_terms(two.at, was, covering, two.flow);
         }
-        let place = self.old.written(two.terms.0, name).unwrap_or_else(|| self.old.place(was));
+        let place = two.old.written.get(name).copied().unwrap_or(two.places.0);
         self.gone(two.at, What::PropertyRemoved { now: None }, Some(two.flow), place, two.places.1);
         Ok(())
     }
@@ -92,7 +95,7 @@ impl Engine<'_> {
             }
             return self.visit_terms(two.at, covering, is, two.flow);
         }
-        let place = self.new.written(two.terms.1, name).unwrap_or_else(|| self.new.place(is));
+        let place = two.new.written.get(name).copied().unwrap_or(two.places.1);
         self.changed(two.at, What::PropertyAdded { required }, Some(two.flow), two.places.0, place);
         Ok(())
     }

@@ -14,21 +14,36 @@ pub(super) struct Two<'b, 'a> {
     pub(super) new: &'b Flat<'a>,
     pub(super) terms: (Term, Term),
     pub(super) places: (Id, Id),
+    /// Whether what stands here is another component than before.
+    pub(super) swapped: bool,
     pub(super) flow: Flow,
     pub(super) at: u32,
 }
 
 impl Two<'_, '_> {
     fn nodes<T, U>(&self, old: Option<&At<T>>, new: Option<&At<U>>) -> (Id, Id) {
+        if self.swapped {
+            return self.places;
+        }
         (old.map_or(self.places.0, |at| at.node), new.map_or(self.places.1, |at| at.node))
     }
 }
 
 impl Engine<'_> {
     pub(super) fn schema(&mut self, at: u32, old: Term, new: Term, flow: Flow) -> Result<(), Error> {
-        let places = (self.old.place(old), self.new.place(new));
+        let mut places = (self.old.place(old), self.new.place(new));
+        let swapped = match self.written.get(&at) {
+            // Another component in the place of one: that place changed, and not the component.
+            Some(&written)
+                if self.old.contract.identity(places.0) != self.new.contract.identity(places.1) =>
+            {
+                places = written;
+                true
+            }
+            _ => false,
+        };
         let (before, after) = (self.old.flat(old)?, self.new.flat(new)?);
-        let two = Two { old: &before, new: &after, terms: (old, new), places, flow, at };
+        let two = Two { old: &before, new: &after, terms: (old, new), places, swapped, flow, at };
         if self.unions(&two)? {
             return Ok(());
         }
@@ -36,8 +51,11 @@ impl Engine<'_> {
             return Ok(());
         }
         self.values(&two);
-        self.format(&two);
-        self.limits(&two);
+        // A list of values says more than any limit.
+        if before.allowed.is_none() && after.allowed.is_none() {
+            self.format(&two);
+            self.limits(&two);
+        }
         self.properties(&two)?;
         self.items(&two)?;
         self.conditions(&two)?;

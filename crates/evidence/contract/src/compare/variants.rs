@@ -2,7 +2,6 @@
 //! by their index.
 
 use std::collections::{BTreeSet, HashMap};
-use std::rc::Rc;
 
 use super::Engine;
 use super::schemas::Two;
@@ -106,13 +105,17 @@ impl Engine<'_> {
             }
         }
         self.alike(two, old.0, new.0, &mut left_old, &mut left_new)?;
-        for at in left_old {
-            let name = self.old.describe(old.0[at])?;
-            self.gone(two.at, What::VariantRemoved { name }, Some(two.flow), old.1[at], nodes.1);
+        if !left_old.is_empty() {
+            let names =
+                left_old.iter().map(|at| self.old.describe(old.0[*at])).collect::<Result<Vec<_>, _>>()?;
+            let node = if left_old.len() == 1 { old.1[left_old[0]] } else { nodes.0 };
+            self.gone(two.at, What::VariantsRemoved { names }, Some(two.flow), node, nodes.1);
         }
-        for at in left_new {
-            let name = self.new.describe(new.0[at])?;
-            self.changed(two.at, What::VariantAdded { name }, Some(two.flow), nodes.0, new.1[at]);
+        if !left_new.is_empty() {
+            let names =
+                left_new.iter().map(|at| self.new.describe(new.0[*at])).collect::<Result<Vec<_>, _>>()?;
+            let node = if left_new.len() == 1 { new.1[left_new[0]] } else { nodes.1 };
+            self.changed(two.at, What::VariantsAdded { names }, Some(two.flow), nodes.0, node);
         }
         Ok(())
     }
@@ -129,11 +132,15 @@ impl Engine<'_> {
         let mut scored = Vec::new();
         for &at in left_old.iter().take(MOST) {
             let flat = self.old.flat(old[at])?;
+            let marks = self.old.constants(old[at])?;
             for &other in left_new.iter().take(MOST) {
                 let other_flat = self.new.flat(new[other])?;
                 self.steps.take(1 + flat.properties.len().min(other_flat.properties.len()))?;
+                let other_marks = self.new.constants(new[other])?;
+                // Another value where there can be one only is another variant.
+                let told_apart = marks.is_some() && other_marks.is_some() && marks != other_marks;
                 let score = likeness(&flat, &other_flat);
-                if score >= 40 {
+                if score >= 40 && !told_apart {
                     scored.push((std::cmp::Reverse(score), at, other));
                 }
             }
@@ -219,17 +226,8 @@ fn identity(side: &mut Side<'_>, term: Term) -> Result<Option<String>, Error> {
     Ok((side.parts(term).len() == 1 && !inline).then(|| side.contract.identity(place)))
 }
 
-/// The properties that have one value only, such as `object: "charge"`.
 fn constants(side: &mut Side<'_>, term: Term) -> Result<Option<String>, Error> {
-    let flat = side.flat(term)?;
-    let mut found = Vec::new();
-    for (name, &property) in flat.properties.iter().filter(|(name, _)| flat.required.contains_key(*name)) {
-        let property: Rc<Flat<'_>> = side.flat(property)?;
-        if let Some(allowed) = property.allowed.as_ref().filter(|allowed| allowed.value.len() == 1) {
-            found.push(format!("{name}={}", allowed.value[0]));
-        }
-    }
-    Ok((!found.is_empty()).then(|| found.join(" ")))
+    side.constants(term)
 }
 
 fn title(side: &mut Side<'_>, term: Term) -> Result<Option<String>, Error> {

@@ -20,8 +20,8 @@ rule! {
 
 fn says(delta: &Delta) -> Option<String> {
     match &delta.what {
-        What::VariantAdded { name } if delta.flow == Some(Flow::Request) => {
-            Some(format!("now also accepted as `{name}`"))
+        What::VariantsAdded { names } if delta.flow == Some(Flow::Request) => {
+            Some(format!("now also accepted as {}", super::listed(names)))
         }
         _ => None,
     }

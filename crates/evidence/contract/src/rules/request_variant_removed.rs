@@ -21,8 +21,8 @@ rule! {
 
 fn says(delta: &Delta) -> Option<String> {
     match &delta.what {
-        What::VariantRemoved { name } if delta.flow == Some(Flow::Request) => {
-            Some(format!("no longer accepted as `{name}`"))
+        What::VariantsRemoved { names } if delta.flow == Some(Flow::Request) => {
+            Some(format!("no longer accepted as {}", super::listed(names)))
         }
         _ => None,
     }

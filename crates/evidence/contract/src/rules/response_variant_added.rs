@@ -20,8 +20,8 @@ rule! {
 
 fn says(delta: &Delta) -> Option<String> {
     match &delta.what {
-        What::VariantAdded { name } if delta.flow == Some(Flow::Response) => {
-            Some(format!("may now be `{name}`, which clients do not know"))
+        What::VariantsAdded { names } if delta.flow == Some(Flow::Response) => {
+            Some(format!("may now be {}, which clients do not know", super::listed(names)))
         }
         _ => None,
     }

@@ -20,8 +20,8 @@ rule! {
 
 fn says(delta: &Delta) -> Option<String> {
     match &delta.what {
-        What::VariantRemoved { name } if delta.flow == Some(Flow::Response) => {
-            Some(format!("no longer sent as `{name}`"))
+        What::VariantsRemoved { names } if delta.flow == Some(Flow::Response) => {
+            Some(format!("no longer sent as {}", super::listed(names)))
         }
         _ => None,
     }

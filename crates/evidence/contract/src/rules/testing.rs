@@ -84,3 +84,16 @@ fn codes_and_names_are_unique() {
         assert!(kebab && rule.page.code.starts_with("API-"), "{}", rule.page.name);
     }
 }
+
+#[test]
+fn the_only_media_type_is_not_worth_a_word() {
+    let operation = |text: &str| {
+        format!("{{requestBody: {{content: {{multipart/form-data: {{schema: {text}}}}}}}, responses: {{}}}}")
+    };
+    let report = compare(
+        Part::Operation,
+        &operation("{type: object}"),
+        &operation("{type: object, properties: {a: {type: string}}}"),
+    );
+    assert_eq!(report.changes[0].message, "POST /pets: request body `a` now accepted");
+}

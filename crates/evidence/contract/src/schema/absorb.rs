@@ -92,8 +92,11 @@ impl<'a> Work<'a> {
 
 impl<'a> Side<'a> {
     /// Takes a schema and all that it combines by `$ref` and `allOf`.
-    pub(super) fn absorb(&mut self, work: &mut Work<'a>, part: Scoped) -> Result<(), Error> {
+    pub(super) fn absorb(&mut self, work: &mut Work<'a>, part: Scoped, top: bool) -> Result<(), Error> {
         let tree = &self.contract.tree;
+        // `nullable` of a whole means it, whatever `allOf` says; that of one part
+        // does not make the others accept null.
+        work.nullable |= top && self.contract.version() == Version::V3_0 && tree.flag(part.node, "nullable");
         let mut open = vec![part];
         while let Some(at) = open.pop() {
             let scope = self.scope(at);
@@ -162,12 +165,12 @@ impl<'a> Side<'a> {
                 let types =
                     names.iter().filter_map(|name| Types::named(name)).fold(Types::default(), Types::or);
                 if !types.is_empty() {
-                    let null = types.has(Types::NULL);
+                    let null = types.has(Types::NULL)
+                        || (self.contract.version() == Version::V3_0 && tree.flag(schema, "nullable"));
                     work.null_typed = Some(work.null_typed.unwrap_or(true) && null);
                     work.types(types.without(Types::NULL), value);
                 }
             }
-            "nullable" => work.nullable |= self.contract.version() == Version::V3_0 && tree.flag(schema, key),
             "enum" => {
                 self.steps.take(tree.items(value).len())?;
                 work.list(tree.items(value), tree, value);

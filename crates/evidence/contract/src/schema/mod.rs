@@ -124,6 +124,8 @@ pub(crate) struct Flat<'a> {
     pub(crate) sizes: [Option<At<u64>>; 8],
     pub(crate) unique: Option<Id>,
     pub(crate) properties: BTreeMap<&'a str, Term>,
+    /// Where each property is written, before references are followed.
+    pub(crate) written: BTreeMap<&'a str, Id>,
     pub(crate) required: BTreeMap<&'a str, Id>,
     pub(crate) pattern_properties: BTreeMap<&'a str, Term>,
     /// `additionalProperties` and `unevaluatedProperties`.

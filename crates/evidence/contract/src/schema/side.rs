@@ -80,12 +80,19 @@ impl<'a> Side<'a> {
         self.parts(term)[0].node
     }
 
-    /// Where a property of a term is written: the reference to its schema, not
-    /// the schema.
-    pub(crate) fn written(&self, term: Term, property: &str) -> Option<Id> {
-        let tree = &self.contract.tree;
-        let near = |part: &Scoped| tree.get(tree.get(part.node, "properties")?, property);
-        self.parts(term).iter().find_map(near)
+    /// The required properties that have one value only, such as
+    /// `object="charge"`: what a variant is recognised by.
+    pub(crate) fn constants(&mut self, term: Term) -> Result<Option<String>, Error> {
+        let flat = self.flat(term)?;
+        let mut found = Vec::new();
+        for (name, &property) in flat.properties.iter().filter(|(name, _)| flat.required.contains_key(*name))
+        {
+            let property = self.flat(property)?;
+            if let Some(allowed) = property.allowed.as_ref().filter(|allowed| allowed.value.len() == 1) {
+                found.push(format!("{name}={}", allowed.value[0]));
+            }
+        }
+        Ok((!found.is_empty()).then(|| found.join(" ")))
     }
 
     /// A variant in words.
@@ -98,6 +105,9 @@ impl<'a> Side<'a> {
         let pointer = tree.pointer(place);
         if let Some(name) = pointer.strip_prefix("/components/schemas/").filter(|name| !name.contains('/')) {
             return Ok(name.replace("~1", "/").replace("~0", "~"));
+        }
+        if let Some(constants) = self.constants(term)? {
+            return Ok(constants);
         }
         let flat = self.flat(term)?;
         if let Some(allowed) = &flat.allowed {
@@ -215,7 +225,7 @@ impl<'a> Side<'a> {
         let mut work = super::absorb::Work::default();
         let parts = self.parts(term).to_vec();
         for part in &parts {
-            self.absorb(&mut work, *part)?;
+            self.absorb(&mut work, *part, true)?;
         }
         self.open.insert(term);
         let settled = self.settle(&mut work, parts[0].node);
@@ -238,7 +248,7 @@ impl<'a> Side<'a> {
             nullable |= null;
             if kept.len() == 1 {
                 for part in self.parts(kept[0].1).to_vec() {
-                    self.absorb(work, part)?;
+                    self.absorb(work, part, false)?;
                 }
                 continue;
             }
@@ -277,6 +287,7 @@ impl<'a> Side<'a> {
         for (name, parts) in std::mem::take(&mut work.properties) {
             let term = self.term_of(&parts);
             work.flat.properties.insert(name, term);
+            work.flat.written.insert(name, parts[0].node);
         }
         for (pattern, parts) in std::mem::take(&mut work.pattern_properties) {
             let term = self.term_of(&parts);
