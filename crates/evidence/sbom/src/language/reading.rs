@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use serde::de::DeserializeOwned;
+
+use crate::catalog::Unread;
 use crate::{Component, Scope};
 
 /// The most components that are taken from one file. The largest lock files of
@@ -16,6 +19,21 @@ const MOST_EDGES: usize = 200_000;
 /// The longest name or version that is taken from a file, in bytes. Longer
 /// ones are no names of packages.
 const LONGEST_NAME: usize = 512;
+
+/// A document of TOML as what is expected.
+///
+/// # Errors
+/// When it is something else, or larger than lock files are: the parser needs
+/// thirty times as much memory.
+pub(crate) fn toml<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unread> {
+    const MOST: usize = 8 << 20;
+    if bytes.len() > MOST {
+        return Err(format!("it has {} bytes; {MOST} are the most that is read of TOML", bytes.len()).into());
+    }
+    let text = str::from_utf8(bytes).map_err(|_| "it is not UTF-8")?;
+    ::toml::from_str(text)
+        .map_err(|error| Unread::new(format!("not the TOML that was expected: {}", error.message())))
+}
 
 /// What one file names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -149,6 +167,13 @@ mod tests {
         assert_eq!(reading.components.len(), 1);
         assert_eq!(reading.warnings.len(), 4);
         assert!(reading.warnings[1].contains(r#""a\nb""#), "{:?}", reading.warnings);
+    }
+
+    #[test]
+    fn large_toml_is_refused() {
+        let text = format!("# {}", "x".repeat(8 << 20));
+        assert!(toml::<::toml::Table>(text.as_bytes()).unwrap_err().reason().contains("the most"));
+        assert!(toml::<::toml::Table>(&text.as_bytes()[..8 << 20]).is_ok());
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(crate) enum Fact {
     /// A `package.json` that is none. Packages carry such files as data for
     /// their tests; only in the place of a package it matters.
     Broken(String),
+    /// Yarn's list of packages that it left in archives.
+    PlugAndPlay,
     /// npm's own notes on a `node_modules` directory.
     Notes(Notes),
 }
@@ -126,12 +128,16 @@ impl Cataloger for Installed {
 
     fn wants(&self) -> &'static [Want] {
         &[
+            Want::Name(".pnp.cjs"),
             Want::Name("package.json"),
             Want::InDirectory { suffix: "node_modules", name: ".package-lock.json" },
         ]
     }
 
     fn read(&self, path: &str, content: &mut Content<'_>) -> Result<Option<Fact>, Unread> {
+        if file_name(path) == ".pnp.cjs" {
+            return Ok(Some(Fact::PlugAndPlay));
+        }
         let bytes = content.bytes()?;
         if file_name(path) == ".package-lock.json" {
             return Ok(Some(Fact::Notes(serde_json::from_slice(&bytes)?)));
@@ -153,7 +159,7 @@ impl Cataloger for Installed {
                     let above = file.directory().strip_suffix("node_modules").unwrap_or_default();
                     notes.extend(read.packages.iter().map(|(key, note)| (format!("{above}{key}"), note)));
                 }
-                Fact::Broken(_) => {}
+                Fact::Broken(_) | Fact::PlugAndPlay => {}
             }
         }
         let mut search = Search::default();
@@ -162,6 +168,10 @@ impl Cataloger for Installed {
             let in_place = is_place(directory);
             let package = match file.fact {
                 Fact::Package(package) if in_place || is_application(view, directory) => package,
+                Fact::PlugAndPlay => {
+                    report.warn(file.path, "its packages are in Yarn's archives, which are not read");
+                    continue;
+                }
                 Fact::Broken(why) if in_place => {
                     report.warn(file.path, why.as_str());
                     continue;
@@ -323,9 +333,10 @@ mod tests {
                 ("node_modules/a/package.json", b"{\"name\": \"a\", \"version\": "),
                 ("node_modules/b/package.json", b"{\"name\": \"b\\n\", \"version\": \"1\"}"),
                 ("node_modules/.package-lock.json", b"{\"packages\":[]}"),
+                (".pnp.cjs", b"module.exports = 1"),
             ],
         );
-        assert_eq!((outcome.components.len(), outcome.warnings.len()), (0, 3), "{:?}", outcome.warnings);
+        assert_eq!((outcome.components.len(), outcome.warnings.len()), (0, 4), "{:?}", outcome.warnings);
     }
 
     #[test]

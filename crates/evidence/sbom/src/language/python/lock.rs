@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::IgnoredAny;
 
 use super::{from_git, normal, only_hash, requirement};
 use crate::Component;
 use crate::catalog::Unread;
-use crate::language::reading::{MOST_COMPONENTS, Reading, declared};
+use crate::language::reading::{MOST_COMPONENTS, Reading, declared, toml};
 
 /// Reads any of them; the name says which.
 pub(super) fn parse(name: &str, bytes: &[u8]) -> Result<Reading, Unread> {
@@ -19,12 +19,6 @@ pub(super) fn parse(name: &str, bytes: &[u8]) -> Result<Reading, Unread> {
         "pylock.toml" => toml::<Pylock>(bytes).map(Pylock::read),
         _ => Ok(requirement::parse(&String::from_utf8_lossy(bytes))),
     }
-}
-
-fn toml<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unread> {
-    let text = str::from_utf8(bytes).map_err(|_| "it is not UTF-8")?;
-    toml::from_str(text)
-        .map_err(|error| Unread::new(format!("not the TOML that was expected: {}", error.message())))
 }
 
 /// Packages with the names of what they depend on.

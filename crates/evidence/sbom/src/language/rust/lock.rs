@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::FROM_TREE;
 use crate::catalog::Unread;
-use crate::language::reading::{Edges, MOST_COMPONENTS, declared, impossible};
+use crate::language::reading::{Edges, MOST_COMPONENTS, declared, impossible, toml};
 use crate::{Component, Hash};
 
 /// Where crates.io is called by each of its two protocols.
@@ -85,9 +85,7 @@ struct Row {
 
 /// Reads a lock file.
 pub(super) fn parse(bytes: &[u8]) -> Result<Lock, Unread> {
-    let text = str::from_utf8(bytes).map_err(|_| "it is not UTF-8")?;
-    let document: Document = toml::from_str(text)
-        .map_err(|error| Unread::new(format!("not the TOML that was expected: {}", error.message())))?;
+    let document: Document = toml(bytes)?;
     let mut lock = Lock::default();
     let mut rows: Vec<Row> = document.root.into_iter().chain(document.package).collect();
     if rows.len() > MOST_COMPONENTS {
