@@ -111,7 +111,7 @@ impl Builder {
         match self.ecosystems.get(name) {
             Some(&number) => number,
             None => {
-                let number = u32::try_from(self.ecosystems.len()).expect("fewer ecosystems than advisories");
+                let number = u32::try_from(self.ecosystems.len()).expect("memory ends before 2^32 of them");
                 self.ecosystems.insert(name.into(), number);
                 number
             }
@@ -137,14 +137,14 @@ impl Builder {
         live.sort_unstable_by(|a, b| self.slots[*a].id.cmp(&self.slots[*b].id));
         let mut numbers = vec![0_u32; self.slots.len()];
         for (number, slot) in live.iter().enumerate() {
-            numbers[*slot] = u32::try_from(number).expect("fewer advisories than files");
+            numbers[*slot] = u32::try_from(number).expect("memory ends before 2^32 of them");
         }
 
         let mut names: Vec<(String, u32)> = std::mem::take(&mut self.ecosystems).into_iter().collect();
         names.sort_unstable();
         let mut ecosystems = vec![0_u32; names.len()];
         for (number, (_, old)) in names.iter().enumerate() {
-            ecosystems[*old as usize] = u32::try_from(number).expect("fewer ecosystems than advisories");
+            ecosystems[*old as usize] = u32::try_from(number).expect("memory ends before 2^32 of them");
         }
 
         let mut records = std::mem::take(&mut self.records);
