@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use sigstore_trust_root::{SIGSTORE_PRODUCTION_TRUSTED_ROOT, TrustedRoot};
+use sigstore_types::TransparencyLogEntry;
 use sigstore_verify::Verifier;
 
 use crate::error::Error;
@@ -88,6 +89,8 @@ fn glob(pattern: &str, text: &str) -> bool {
 /// Sigstore's trusted root, ready to verify with.
 pub struct Root {
     pub(crate) verifier: Verifier,
+    /// Names of the logs whose keys it has.
+    logs: BTreeSet<Vec<u8>>,
 }
 
 impl std::fmt::Debug for Root {
@@ -105,7 +108,13 @@ impl Root {
         let wrong = |why: String| Error::TrustedRoot { why };
         let root = TrustedRoot::from_json(json).map_err(|error| wrong(error.to_string()))?;
         let verifier = Verifier::new(&root).map_err(|error| wrong(error.to_string()))?;
-        Ok(Self { verifier })
+        let logs = root.tlogs.iter().map(|log| log.log_id.key_id.as_bytes().to_vec()).collect();
+        Ok(Self { verifier, logs })
+    }
+
+    /// Whether it has the key of the log that an entry says it is in.
+    pub(crate) fn knows_log_of(&self, entry: &TransparencyLogEntry) -> bool {
+        self.logs.contains(entry.log_id.key_id.as_bytes())
     }
 
     /// That of the public-good instance, as it was when this version was made.

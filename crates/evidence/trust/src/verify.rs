@@ -23,8 +23,12 @@ use plimsoll_model::Digest;
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
-use sigstore_types::{ArtifactDigest, Bundle as SigstoreBundle, DerPublicKey, Sha256Hash};
-use sigstore_verify::{PublicKeyVerificationPolicy, VerificationPolicy, VerificationResult};
+use sigstore_types::{
+    ArtifactDigest, Bundle as SigstoreBundle, DerPublicKey, HashAlgorithm, Sha256Hash, SignatureBytes,
+};
+use sigstore_verify::{
+    PublicKeyVerificationPolicy, TransparencyLogError, VerificationPolicy, VerificationResult, crypto,
+};
 
 use crate::bundle::Parts;
 use crate::dsse::{Envelope, decode};
@@ -441,6 +445,22 @@ impl Run<'_> {
         let policy = PublicKeyVerificationPolicy::new(DerPublicKey::new(trusted.key.der().to_vec()));
         let bundle = SigstoreBundle::from_json(json)
             .map_err(|error| self.invalid(READ, "SIG-101", error.to_string()))?;
+        // An entry in somebody else's log says nothing, good or bad.
+        let entries = &bundle.verification_material.tlog_entries;
+        let stranger = entries.iter().find(|entry| !root.knows_log_of(entry));
+        if let Some(entry) = stranger {
+            let log = entry.log_id.key_id.to_string();
+            if trust.require_log {
+                let why =
+                    format!("a log entry is demanded, and the trusted root does not know the log {log}");
+                return Err(self.untrusted(LOG, "SIG-111", why));
+            }
+            self.not_applicable(
+                LOG,
+                format!("the entry is in log {log}, which the trusted root does not know"),
+            );
+            return Ok(None);
+        }
         match root.verifier.verify(digest_of(self.image), &bundle, &policy) {
             Ok(result) => {
                 self.done(LOG, "the entry is in the log");
@@ -494,6 +514,7 @@ impl Run<'_> {
         let json = signed.bundle.as_deref().unwrap_or_default();
         let bundle = SigstoreBundle::from_json(json)
             .map_err(|error| self.invalid(READ, "SIG-101", error.to_string()))?;
+        self.signed_by_certificate(signed, &bundle)?;
         let mut policy = VerificationPolicy::any_identity();
         if signed.legacy {
             // Its entries have the log's signed promise instead of a proof; it
@@ -506,7 +527,6 @@ impl Run<'_> {
         };
         let result = verified_by_root.map_err(|error| self.refused(&error))?;
         let at = time_of(&result);
-        self.done(SIGNATURE, "the certificate's key");
         self.done(CERTIFICATE, "its chain ends in the trusted root");
         self.done(LOG, if signed.legacy { "the log promised the entry" } else { "the entry is in the log" });
         let Some(time) = at else {
@@ -532,6 +552,36 @@ impl Run<'_> {
         Ok(verified(said, by, at))
     }
 
+    /// Step 5 for an identity: before what is about the signature is looked at,
+    /// so that a changed byte is told from a wrong timestamp or entry.
+    fn signed_by_certificate(&mut self, signed: &Signed<'_>, bundle: &SigstoreBundle) -> Result<(), Outcome> {
+        let parsed = bundle.signing_certificate().map(crypto::parse_certificate_info);
+        let certificate = match parsed {
+            Some(Ok(certificate)) => certificate,
+            Some(Err(error)) => return Err(self.invalid(CERTIFICATE, "SIG-107", error.to_string())),
+            None => return Err(self.invalid(READ, "SIG-101", "it has no certificate")),
+        };
+        let algorithm = certificate.key_algorithm;
+        let scheme = match &signed.blob {
+            Some(_) => algorithm.resolve_signing_scheme(HashAlgorithm::Sha2256),
+            None => Ok(algorithm.default_signing_scheme()),
+        };
+        let [signature] = signed.signatures.as_slice() else {
+            let why = "a certificate goes with one signature, and there are more";
+            return Err(self.invalid(SIGNATURE, "SIG-102", why));
+        };
+        let signature = SignatureBytes::new(signature.clone());
+        let verified = scheme.and_then(|scheme| {
+            crypto::verify_signature(&certificate.public_key, &signed.message, &signature, scheme)
+        });
+        if let Err(error) = verified {
+            let why = format!("the signature is not that of the certificate's key over these bytes: {error}");
+            return Err(self.invalid(SIGNATURE, "SIG-102", why));
+        }
+        self.done(SIGNATURE, "the certificate's key");
+        Ok(())
+    }
+
     /// Step 10.
     fn role(
         &mut self,
@@ -551,16 +601,27 @@ impl Run<'_> {
     /// What the Sigstore library refused, as the step that it belongs to.
     fn refused(&mut self, error: &sigstore_verify::Error) -> Outcome {
         use sigstore_verify::Error as E;
+        use sigstore_verify::bundle::Error as Shape;
         let why = error.to_string();
         match error {
             E::SignatureInvalid(_) | E::Crypto(_) => self.invalid(SIGNATURE, "SIG-102", why),
             E::Certificate(_) => self.invalid(CERTIFICATE, "SIG-107", why),
-            E::TransparencyLog(_) => self.invalid(LOG, "SIG-108", why),
+            E::TransparencyLog(TransparencyLogError::IntegratedTime(_)) => self.invalid(TIME, "SIG-109", why),
+            // Signature and subject hold already: it is the entry that is about
+            // something else.
+            E::TransparencyLog(_)
+            | E::ArtifactMismatch(_)
+            | E::Bundle(
+                Shape::MissingInclusionPromise(_)
+                | Shape::MissingInclusionProof(_)
+                | Shape::MissingCheckpoint
+                | Shape::LogIndexOutOfRange { .. }
+                | Shape::CheckpointRootMismatch,
+            ) => self.invalid(LOG, "SIG-108", why),
             E::Timestamp(_) => self.invalid(TIME, "SIG-109", why),
             E::InvalidTrustRoot(_) | E::TrustRoot(_) | E::TrustedCertificate(_) => {
                 self.unknown(CERTIFICATE, "SIG-112", why)
             }
-            E::ArtifactMismatch(_) => self.invalid(SIGNATURE, "SIG-102", why),
             _ => self.invalid(READ, "SIG-101", why),
         }
     }

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod ambient;
+mod careless;
 mod cosign;
 mod faults;
 mod flow;
+mod refusals;
 
 use std::time::Duration;
 
