@@ -3,7 +3,7 @@
 
 use super::reading::Reading;
 use crate::Scope;
-use crate::catalog::{Cataloger, Content, Found, Report, Unread, Want};
+use crate::catalog::{Cataloger, Content, Found, Origin, Report, Unread, Want};
 use crate::view::View;
 
 /// Directories below which lock files are those of packages' own authors: they
@@ -54,6 +54,9 @@ impl Cataloger for LockFiles {
                 report.add(component);
             }
             warn(file, &file.fact.warnings, report);
+            if file.origin == Origin::Commit {
+                warn(file, &file.fact.open, report);
+            }
         }
     }
 }
@@ -79,6 +82,15 @@ pub(crate) fn is_foreign(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::language::testing::run;
+
+    #[test]
+    fn what_is_left_open_matters_in_the_commit() {
+        let parse: Parse = |_, _| Ok(Reading { open: vec!["open".into()], ..Reading::default() });
+        let cataloger = LockFiles { name: "x", wants: &[], parse };
+        assert!(run(&cataloger, &[("a", b"")]).warnings.is_empty());
+        assert_eq!(run(&cataloger, &[("commit:a", b"")]).warnings, ["/a: x: open"]);
+    }
 
     #[test]
     fn lock_files_of_packages_authors_do_not_count() {

@@ -42,6 +42,9 @@ pub(crate) struct Reading {
     pub(crate) components: Vec<Component>,
     /// What of the file was not read, and why; no full stops.
     pub(crate) warnings: Vec<String>,
+    /// What it leaves open, e.g. versions. That matters where it was built
+    /// from; in an image what is installed answers it.
+    pub(crate) open: Vec<String>,
 }
 
 impl Reading {

@@ -88,7 +88,7 @@ pub(super) fn parse(text: &str) -> Reading {
         const SHOWN: usize = 5;
         let names = loose.iter().take(SHOWN).map(|name| excerpt(name)).collect::<Vec<_>>().join(", ");
         let more = if loose.len() > SHOWN { ", …" } else { "" };
-        reading.warn(format!("{} requirements name no single version: {names}{more}", loose.len()));
+        reading.open.push(format!("{} requirements name no single version: {names}{more}", loose.len()));
     }
     reading
 }
@@ -110,7 +110,7 @@ fn read_line(line: &str, reading: &mut Reading, loose: &mut Vec<String>) {
         if let Some(other) = other.filter(|file| !file.ends_with("requirements.txt")) {
             // The place may have a password in it.
             let other = if other.contains("://") { "a file from elsewhere".into() } else { excerpt(other) };
-            reading.warn(format!("it includes {other}, which is not read"));
+            reading.open.push(format!("it includes {other}, which is not read"));
         }
         return;
     }
@@ -213,7 +213,7 @@ mod tests {
         );
         assert_eq!(reading.components[1].hashes.first().unwrap().hex, sum);
         assert_eq!(
-            reading.warnings,
+            reading.open,
             [
                 "it includes other.txt, which is not read",
                 "3 requirements name no single version: loose, wild, ."
@@ -227,6 +227,6 @@ mod tests {
             drop(parse(&String::from_utf8_lossy(bytes)));
         });
         assert!(parse(&"a==1 \\\n".repeat(100_000)).components.len() <= 1);
-        assert_eq!(parse(&"a\n".repeat(100_000)).warnings.len(), 1);
+        assert_eq!(parse(&"a\n".repeat(100_000)).open.len(), 1);
     }
 }
