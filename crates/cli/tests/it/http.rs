@@ -110,3 +110,28 @@ pub(crate) fn complete(host: &str, repository: &str, tag: &str) -> Option<bool> 
         blob.status == 200 && digest_of(&blob.body).to_string() == digest
     }))
 }
+
+/// Attaches what is attached to one image to another, as anybody can who may
+/// push: the same bundles, another subject. How many there were.
+pub(crate) fn borrow_evidence(host: &str, repository: &str, from: &str, to: &str) -> usize {
+    let json = |path: &str| -> serde_json::Value {
+        let answer = get(host, path);
+        assert_eq!(answer.status, 200, "{path}");
+        serde_json::from_slice(&answer.body).unwrap()
+    };
+    let digest =
+        |tag: &str| digest_of(&get(host, &format!("/v2/{repository}/manifests/{tag}")).body).to_string();
+    let size = get(host, &format!("/v2/{repository}/manifests/{to}")).body.len();
+    let (from, to) = (digest(from), digest(to));
+    let listed = json(&format!("/v2/{repository}/referrers/{from}"));
+    let listed = listed["manifests"].as_array().unwrap();
+    for entry in listed {
+        let mut manifest = json(&format!("/v2/{repository}/manifests/{}", entry["digest"].as_str().unwrap()));
+        manifest["subject"]["digest"] = to.clone().into();
+        manifest["subject"]["size"] = size.into();
+        let bytes = serde_json::to_vec(&manifest).unwrap();
+        let path = format!("/v2/{repository}/manifests/{}", digest_of(&bytes));
+        assert_eq!(ask(host, "PUT", &path, MANIFEST, &bytes).status, 201);
+    }
+    listed.len()
+}

@@ -5,6 +5,8 @@
 mod back;
 mod crash;
 mod drift;
+mod escalation;
+mod evidence;
 mod failing;
 mod http;
 mod input;

@@ -102,7 +102,13 @@ async fn attested_scan(context: &Context, bom: &Bom) -> Result<Option<VulnPredic
     let Some(database) = scan::configured(context) else { return Ok(None) };
     let step = Step::start(context, "scan", format!("{} components", bom.components.len()));
     let started = Timestamp::now();
-    let report: Report = scan::scan(context, database, scan::purls(bom)).await?;
+    let mut report: Report = scan::scan(context, database, scan::purls(bom)).await?;
+    // Where the advisories are on this machine is nobody's business.
+    for source in &mut report.database.sources {
+        if let Some((_, name)) = source.rsplit_once('/') {
+            *source = name.to_owned();
+        }
+    }
     let finished = Timestamp::now();
     step.finish(format!("{} advisories apply", report.findings.len()));
     let run = ScanRun {
