@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = Options::new(jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date());
     for tree in std::env::args_os().skip(1) {
         let started = Instant::now();
-        let report = scan_directory(Path::new(&tree), &options)?;
+        let report = scan_directory(Path::new(&tree), Path::new(&tree), &options)?;
         let seconds = started.elapsed().as_secs_f64();
         for finding in &report.findings {
             println!(

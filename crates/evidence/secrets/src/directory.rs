@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::allow::AllowList;
+use crate::image::normal;
 use crate::report::{Level, Report};
 use crate::scan::{Scanner, Source};
 use crate::{Error, Options};
@@ -14,15 +15,16 @@ use crate::{Error, Options};
 const BATCH: usize = 64;
 
 /// Scans every regular file below `root`, as a layer with the same content
-/// would be. Links are not followed. Paths are shown relative to `root`.
+/// would be. Links are not followed. `at` is where `root` is, or would be, in
+/// an image; paths are shown, and judged, from there.
 ///
 /// # Errors
 /// [`Error::Allow`]; [`Error::Io`] when `root` cannot be listed. A file or
 /// directory below that cannot be read is in [`Report::unread`].
-pub fn scan_directory(root: &Path, options: &Options) -> Result<Report, Error> {
+pub fn scan_directory(root: &Path, at: &Path, options: &Options) -> Result<Report, Error> {
     let allow = AllowList::new(&options.allow)?;
     let mut listing = Scanner::new(Source::Directory, options.archive_bytes);
-    let files = list(root, options.limits.entries, &mut listing)?;
+    let files = list(root, at, options.limits.entries, &mut listing)?;
     let next = AtomicUsize::new(0);
     let work = || {
         let mut scanner = Scanner::new(Source::Directory, options.archive_bytes);
@@ -32,9 +34,9 @@ pub fn scan_directory(root: &Path, options: &Options) -> Result<Report, Error> {
                 return scanner.finish();
             }
             for path in &files[from..files.len().min(from + BATCH)] {
-                let shown = relative(root, path);
-                if let Err(error) = File::open(path).and_then(|mut file| scanner.file(shown, &mut file, 0)) {
-                    scanner.unread(shown, Level::Stop, error.to_string());
+                let shown = shown(root, at, path);
+                if let Err(error) = File::open(path).and_then(|mut file| scanner.file(&shown, &mut file, 0)) {
+                    scanner.unread(&shown, Level::Stop, error.to_string());
                 }
             }
         }
@@ -50,12 +52,14 @@ pub fn scan_directory(root: &Path, options: &Options) -> Result<Report, Error> {
     Ok(Report::assemble(Vec::new(), tallies, &allow, options.today))
 }
 
-fn relative<'a>(root: &Path, path: &'a Path) -> &'a [u8] {
-    path.strip_prefix(root).unwrap_or(path).as_os_str().as_bytes()
+/// The path in the image, without `/` before it.
+fn shown(root: &Path, at: &Path, path: &Path) -> Vec<u8> {
+    let path = at.join(path.strip_prefix(root).unwrap_or(path));
+    normal(path.as_os_str().as_bytes())
 }
 
 /// The regular files with content below `root`, at most so many.
-fn list(root: &Path, most: u64, scanner: &mut Scanner) -> Result<Vec<PathBuf>, Error> {
+fn list(root: &Path, at: &Path, most: u64, scanner: &mut Scanner) -> Result<Vec<PathBuf>, Error> {
     let mut files = Vec::new();
     let mut directories = vec![root.to_owned()];
     let mut seen = 0;
@@ -66,7 +70,7 @@ fn list(root: &Path, most: u64, scanner: &mut Scanner) -> Result<Vec<PathBuf>, E
                 return Err(Error::Io { action: "list", path: directory, source });
             }
             Err(error) => {
-                scanner.unread(relative(root, &directory), Level::Stop, error.to_string());
+                scanner.unread(&shown(root, at, &directory), Level::Stop, error.to_string());
                 continue;
             }
         };
@@ -74,7 +78,7 @@ fn list(root: &Path, most: u64, scanner: &mut Scanner) -> Result<Vec<PathBuf>, E
             seen += 1;
             if seen > most {
                 scanner.unread(
-                    relative(root, &directory),
+                    &shown(root, at, &directory),
                     Level::Stop,
                     format!("there are more than {most} files"),
                 );
@@ -85,7 +89,7 @@ fn list(root: &Path, most: u64, scanner: &mut Scanner) -> Result<Vec<PathBuf>, E
                 Ok((path, metadata)) if metadata.is_dir() => directories.push(path),
                 Ok((path, metadata)) if metadata.is_file() && metadata.len() > 0 => files.push(path),
                 Ok(_) => {}
-                Err(error) => scanner.unread(relative(root, &directory), Level::Stop, error.to_string()),
+                Err(error) => scanner.unread(&shown(root, at, &directory), Level::Stop, error.to_string()),
             }
         }
     }

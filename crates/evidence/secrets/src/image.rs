@@ -107,7 +107,7 @@ fn read_layer(
 }
 
 /// The path without `/` or `./` before it, and without empty components.
-fn normal(path: &[u8]) -> Vec<u8> {
+pub(crate) fn normal(path: &[u8]) -> Vec<u8> {
     let components: Vec<_> =
         path.split(|&b| b == b'/').filter(|name| !name.is_empty() && *name != b".").collect();
     components.join(&b'/')

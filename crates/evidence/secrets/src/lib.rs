@@ -14,8 +14,12 @@ mod allow;
 mod anchors;
 mod cache;
 mod checksum;
+#[cfg(test)]
+mod corpus;
 mod directory;
 mod error;
+#[cfg(test)]
+mod hostile;
 mod image;
 mod keyed;
 mod mask;
@@ -23,6 +27,7 @@ mod nested;
 mod origin;
 mod pem;
 mod placeholder;
+mod published;
 mod report;
 pub mod rules;
 mod scan;

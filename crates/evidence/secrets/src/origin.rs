@@ -28,7 +28,15 @@ const PACKAGES: &[&str] = &[
     ".pyenv/versions",
     "usr/include",
     ".nuget/packages",
+    "google-cloud-sdk",
+    "BOOT-INF/lib",
+    "WEB-INF/lib",
 ];
+
+/// Where package tools keep what they downloaded: copies of packages, tests
+/// and all, that nothing runs from.
+const DOWNLOADS: &[&str] =
+    &[".cache/yarn", ".cache/pip", "_cacache", "registry/cache", "mod/cache", "var/cache/apt"];
 
 /// Directories, within a package, of what is never run in production.
 const ASIDE: &[&str] = &[
@@ -67,6 +75,8 @@ const ASIDE: &[&str] = &[
     "vectors",
     "testutil",
     "testutils",
+    "molecule",
+    "dummyserver",
 ];
 
 /// Endings of documentation and of files only compilers read.
@@ -98,6 +108,9 @@ pub(crate) fn is_packaged(path: &[u8]) -> bool {
 
 /// Whether the file is test data or documentation of a package.
 pub(crate) fn is_aside(path: &[u8]) -> bool {
+    if DOWNLOADS.iter().any(|downloads| after(path, downloads).is_some()) {
+        return true;
+    }
     let Some(part) = package_part(path) else { return false };
     let lower = part.to_ascii_lowercase();
     let (directories, base) = match lower.iter().rposition(|&b| b == b'/') {
@@ -120,16 +133,20 @@ fn is_test_name(base: &[u8]) -> bool {
         || [&b".test."[..], b".spec."].iter().any(|mark| memchr::memmem::find(base, mark).is_some())
 }
 
+/// What follows these whole components in the path.
+fn after<'a>(path: &'a [u8], components: &str) -> Option<&'a [u8]> {
+    memchr::memmem::find_iter(path, components.as_bytes()).find_map(|at| {
+        let end = at + components.len();
+        let is_whole = (at == 0 || path[at - 1] == b'/') && path.get(end) == Some(&b'/');
+        is_whole.then(|| &path[end + 1..])
+    })
+}
+
 /// What follows the package directory in the path. Only Python's own library
 /// is told by a pattern: `lib/python3.13/`.
 fn package_part(path: &[u8]) -> Option<&[u8]> {
-    for root in PACKAGES {
-        for at in memchr::memmem::find_iter(path, root.as_bytes()) {
-            let end = at + root.len();
-            if (at == 0 || path[at - 1] == b'/') && path.get(end) == Some(&b'/') {
-                return Some(&path[end + 1..]);
-            }
-        }
+    if let Some(part) = PACKAGES.iter().find_map(|root| after(path, root)) {
+        return Some(part);
     }
     let at = memchr::memmem::find(path, b"lib/python3")?;
     let rest = &path[at + b"lib/python3".len()..];

@@ -10,7 +10,9 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use crate::sight::Sight;
+use crate::mask::Mask;
+use crate::published;
+use crate::sight::{Found, Sight};
 
 /// The anchor that all armoured private keys share.
 pub(crate) const ANCHOR: &str = "PRIVATE KEY";
@@ -31,7 +33,17 @@ pub(crate) enum Kind {
 /// An armoured private key in a text.
 pub(crate) struct Armoured {
     pub(crate) kind: Kind,
-    pub(crate) value: Range<usize>,
+    value: Range<usize>,
+    /// Everybody has it already.
+    is_published: bool,
+}
+
+impl Armoured {
+    /// A finding that is shown as this kind of key.
+    pub(crate) fn found(self, shown: &'static str) -> Found {
+        let found = Found::new(self.value, Mask::Kind(shown));
+        if self.is_published { found.note() } else { found }
+    }
 }
 
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -53,7 +65,9 @@ pub(crate) fn armoured(sight: &Sight<'_>) -> Option<Armoured> {
     let rest = rest.strip_prefix(b"-----")?;
     let body = read_body(rest);
     let end = sight.anchor.end + (sight.rest().len() - rest.len()) + body.end;
-    let found = |kind| Some(Armoured { kind, value: start..end });
+    let found = |kind| {
+        Some(Armoured { kind, value: start..end, is_published: published::is_published(&body.letters) })
+    };
     match label {
         b"" | b"RSA " | b"EC " | b"DSA " | b"ENCRYPTED " | b"ANY " => {
             // The old way of encryption leaves no structure to check.

@@ -1,5 +1,9 @@
 //! Telling values that were generated or chosen from those that stand for one.
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
 /// Words that stand in documentation and templates where a value would be.
 const WORDS: &[&str] = &[
     "example",
@@ -136,6 +140,20 @@ const VALUES: &[&str] = &[
     "required",
 ];
 
+/// Words that no generator writes into a token, but in one of many millions.
+const TOKEN_WORDS: &[&str] =
+    &["example", "sample", "placeholder", "redacted", "your_", "your-", "xxxx", "dummy"];
+
+static IN_VALUES: LazyLock<AhoCorasick> = LazyLock::new(|| words(WORDS));
+static IN_TOKENS: LazyLock<AhoCorasick> = LazyLock::new(|| words(TOKEN_WORDS));
+
+fn words(words: &[&str]) -> AhoCorasick {
+    AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .build(words)
+        .expect("some dozen short words make a small automaton")
+}
+
 /// Whether a value stands for one, or is one of the well-known ones that
 /// protect nothing.
 pub(crate) fn stands_for_value(value: &[u8]) -> bool {
@@ -146,7 +164,7 @@ pub(crate) fn stands_for_value(value: &[u8]) -> bool {
     if matches!(lower.first(), Some(b'$' | b'[' | b'{' | b'%' | b'<')) {
         return true;
     }
-    WORDS.iter().any(|word| memchr::memmem::find(&lower, word.as_bytes()).is_some()) || is_monotonous(&lower)
+    IN_VALUES.is_match(&lower) || is_monotonous(&lower)
 }
 
 /// Fewer than four different bytes, such as `xxx`, `00000000`, `-------`.
@@ -176,10 +194,7 @@ pub(crate) fn looks_generated(body: &[u8]) -> bool {
             return false;
         }
     }
-    let lower = body.to_ascii_lowercase();
-    !["example", "sample", "placeholder", "redacted", "your_", "your-", "xxxx", "dummy"]
-        .iter()
-        .any(|word| memchr::memmem::find(&lower, word.as_bytes()).is_some())
+    !IN_TOKENS.is_match(body)
 }
 
 #[cfg(test)]

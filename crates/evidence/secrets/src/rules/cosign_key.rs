@@ -23,7 +23,7 @@ const SIGNIFY: &str = "signify secret key";
 fn confirm(sight: &Sight<'_>) -> Option<Found> {
     if sight.text[sight.anchor.clone()] == *pem::ANCHOR.as_bytes() {
         let found = pem::armoured(sight).filter(|found| found.kind == pem::Kind::Cosign)?;
-        return Some(Found::new(found.value, Mask::Kind("cosign private key")));
+        return Some(found.found("cosign private key"));
     }
     // A comment line, then the key in one line of base64.
     let line = memchr::memchr(b'\n', sight.rest()).filter(|&at| at < 200)? + sight.anchor.end + 1;

@@ -3,7 +3,6 @@
 use plimsoll_model::Page;
 
 use super::{Proof, Rule};
-use crate::mask::Mask;
 use crate::pem;
 use crate::sight::{BEFORE, Found, Sight};
 
@@ -29,7 +28,7 @@ fn confirm(sight: &Sight<'_>) -> Option<Found> {
             + after;
     let key = Sight { text: sight.text, anchor: anchor..anchor + pem::ANCHOR.len(), name: sight.name };
     let found = pem::armoured(&key)?;
-    Some(Found::new(found.value, Mask::Kind("service account key")))
+    Some(found.found("service account key"))
 }
 
 #[cfg(test)]

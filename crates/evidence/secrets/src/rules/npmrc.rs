@@ -26,9 +26,15 @@ pub(super) const RULE: Rule = Rule::anchored(
 fn confirm(sight: &Sight<'_>) -> Option<Found> {
     let mut at = sight.anchor.end;
     at += sight.run(at, |b| matches!(b, b'"' | b'\'' | b' '), 2);
-    let length = sight.run(at, |b| url_safe(b) || matches!(b, b'.' | b'+' | b'/' | b'=' | b':'), 2048);
+    // Yarn's may be `user:password`.
+    let is_yarn = sight.text[sight.anchor.start] == b'n';
+    let alphabet: fn(u8) -> bool = match is_yarn {
+        true => |b| url_safe(b) || matches!(b, b'.' | b'+' | b'/' | b'=' | b':'),
+        false => |b| url_safe(b) || matches!(b, b'.' | b'+' | b'/' | b'='),
+    };
+    let length = sight.run(at, alphabet, 1024);
     let value = &sight.text[at..at + length];
-    (is_real_value(value) && looks_generated(value)).then(|| Found::new(at..at + length, Mask::Edges))
+    (looks_generated(value) && is_real_value(value)).then(|| Found::new(at..at + length, Mask::Edges))
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub(super) const RULE: Rule =
 
 fn confirm(sight: &Sight<'_>) -> Option<Found> {
     let found = pem::armoured(sight).filter(|found| found.kind == pem::Kind::Pgp)?;
-    Some(Found::new(found.value, Mask::Kind("OpenPGP secret key")))
+    Some(found.found("OpenPGP secret key"))
 }
 
 fn is(name: &Name<'_>) -> bool {

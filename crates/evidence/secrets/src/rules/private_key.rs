@@ -3,7 +3,6 @@
 use plimsoll_model::Page;
 
 use super::{Proof, Rule};
-use crate::mask::Mask;
 use crate::pem;
 use crate::sight::{Found, Sight};
 
@@ -19,8 +18,7 @@ pub(super) const RULE: Rule = Rule::anchored(&PAGE, Proof::Form, &[pem::ANCHOR],
 
 fn confirm(sight: &Sight<'_>) -> Option<Found> {
     let found = pem::armoured(sight)?;
-    matches!(found.kind, pem::Kind::Der | pem::Kind::OpenSsh)
-        .then(|| Found::new(found.value, Mask::Kind("private key")))
+    matches!(found.kind, pem::Kind::Der | pem::Kind::OpenSsh).then(|| found.found("private key"))
 }
 
 #[cfg(test)]

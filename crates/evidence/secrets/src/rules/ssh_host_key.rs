@@ -3,7 +3,6 @@
 use plimsoll_model::Page;
 
 use super::{Proof, Rule};
-use crate::mask::Mask;
 use crate::pem;
 use crate::sight::{Found, Sight};
 
@@ -20,7 +19,7 @@ pub(super) const RULE: Rule = Rule::anchored(&PAGE, Proof::Form, &[pem::ANCHOR],
 fn confirm(sight: &Sight<'_>) -> Option<Found> {
     let is_host_key = sight.name.base.starts_with(b"ssh_host_") && sight.name.base.ends_with(b"_key");
     let found = pem::armoured(sight).filter(|_| is_host_key)?;
-    Some(Found::new(found.value, Mask::Kind("SSH host key")))
+    Some(found.found("SSH host key"))
 }
 
 #[cfg(test)]
