@@ -16,7 +16,8 @@ pub const PAGES: &[Page] = &[
         name: "signature-invalid",
         what: "The signature is not this signer's over exactly these bytes: payload, type or signature was changed.",
         why: "One changed byte is another statement, which nobody signed.",
-        how: "Find out who changed it. Sign again with `plimsoll sign REF`; never copy a signature to another image.",
+        how: "Find out who changed it. Sign again with `plimsoll sign REF`; never copy a signature to another image. With an \
+              Ed25519 key cosign 3 signs in a variant (Ed25519ph) that it does not verify itself: use an ECDSA key there.",
     },
     Page {
         code: "SIG-103",

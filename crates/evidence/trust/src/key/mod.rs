@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 pub enum Algorithm {
     /// ECDSA on NIST P-256 with SHA-256: what cosign makes.
     EcdsaP256,
-    /// ECDSA on NIST P-384.
+    /// ECDSA on NIST P-384; signs with SHA-256 as cosign expects it, and
+    /// verifies with SHA-384, too.
     EcdsaP384,
     /// Ed25519 (RFC 8032).
     Ed25519,

@@ -6,11 +6,15 @@ use base64::engine::general_purpose::STANDARD;
 /// The most a PEM text may have, in bytes.
 const MOST: usize = 64 << 10;
 
+/// What `openssl ecparam -genkey` puts before a key. The key says it again.
+const PARAMETERS: &str = "-----END EC PARAMETERS-----";
+
 /// The first block: its label and its bytes.
 pub(super) fn decode(text: &str) -> Result<(String, Vec<u8>), &'static str> {
     if text.len() > MOST {
         return Err("it is too long for a key");
     }
+    let text = text.split_once(PARAMETERS).map_or(text, |(_, key)| key);
     let (_, rest) = text.split_once("-----BEGIN ").ok_or("it has no `-----BEGIN …-----`")?;
     let (label, rest) = rest.split_once("-----").ok_or("its first line does not end")?;
     let end = format!("-----END {label}-----");

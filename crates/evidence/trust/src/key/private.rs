@@ -1,5 +1,7 @@
 //! Private keys.
 
+use aws_lc_rs::digest::{Digest, SHA256, SHA384, digest};
+use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
@@ -115,6 +117,15 @@ impl PrivateKey {
     }
 }
 
+/// What is signed on P-384: SHA-256 as whoever verifies by a key expects it,
+/// whatever the curve (cosign 2 and 3, and what is built on them, unless told
+/// otherwise each time). As a number it is the same with zeros before it, and
+/// ECDSA signs the number (FIPS 186-5, 6.4.1).
+fn sha256_on_p384(message: &[u8]) -> Result<Digest, Unspecified> {
+    let hash = digest(&SHA256, message);
+    Digest::import_less_safe(&[&[0; 16], hash.as_ref()].concat(), &SHA384)
+}
+
 impl Signer for PrivateKey {
     fn public_key(&self) -> &PublicKey {
         &self.public
@@ -123,10 +134,15 @@ impl Signer for PrivateKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
         match &self.pair {
             Pair::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
-            Pair::Ecdsa(pair) => pair
-                .sign(&SystemRandom::new(), message)
-                .map(|signature| signature.as_ref().to_vec())
-                .map_err(|_| Error::Crypto { what: "sign" }),
+            Pair::Ecdsa(pair) => {
+                let signed = match self.public.algorithm() {
+                    Algorithm::EcdsaP384 => sha256_on_p384(message).and_then(|hash| pair.sign_digest(&hash)),
+                    _ => pair.sign(&SystemRandom::new(), message),
+                };
+                signed
+                    .map(|signature| signature.as_ref().to_vec())
+                    .map_err(|_| Error::Crypto { what: "sign" })
+            }
         }
     }
 }

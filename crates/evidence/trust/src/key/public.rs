@@ -106,7 +106,7 @@ impl PublicKey {
         };
         match self.algorithm {
             Algorithm::EcdsaP256 => by(&aws::ECDSA_P256_SHA256_ASN1),
-            // Versions of cosign before 3 hash with SHA-256 whatever the curve.
+            // cosign 2 hashes with SHA-256 whatever the curve, cosign 3 does not.
             Algorithm::EcdsaP384 => by(&aws::ECDSA_P384_SHA384_ASN1) || by(&aws::ECDSA_P384_SHA256_ASN1),
             Algorithm::Ed25519 => by(&aws::ED25519),
         }
