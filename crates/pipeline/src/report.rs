@@ -308,8 +308,48 @@ pub struct ShowReport {
     pub builds: Vec<BuildRow>,
     /// Rollouts to it or away from it, newest first.
     pub rollouts: Vec<RolloutRow>,
+    /// What was signed about its image from here, newest first.
+    pub evidence: Vec<EvidenceRow>,
+    /// What somebody answers or answered for, newest first.
+    pub overrides: Vec<OverrideRow>,
     /// Ledger entries about it, newest first.
     pub ledger_entries: Vec<u64>,
+}
+
+/// One statement that was attached.
+#[derive(Debug, Clone, Serialize)]
+pub struct EvidenceRow {
+    /// Its ledger entry.
+    pub ledger_entry: u64,
+    /// When.
+    pub at: Timestamp,
+    /// Who ran the command.
+    pub by: String,
+    /// Who signed.
+    pub signer: String,
+    /// What it is.
+    pub predicate_type: String,
+    /// Where it is: digest of the referrer, or the tag of the older scheme.
+    pub reference: String,
+}
+
+/// One override.
+#[derive(Debug, Clone, Serialize)]
+pub struct OverrideRow {
+    /// Its ledger entry.
+    pub ledger_entry: u64,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub by: String,
+    /// Where.
+    pub environment: String,
+    /// The check.
+    pub code: String,
+    /// Why.
+    pub reason: String,
+    /// Until when.
+    pub until: String,
 }
 
 /// One build.

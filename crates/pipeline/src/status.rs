@@ -6,9 +6,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use plimsoll_config::Environment;
+use plimsoll_decision::VerificationPolicy;
 use plimsoll_ledger::Lock;
 use plimsoll_ledger::views::{Deployed, Running};
-use plimsoll_model::{Commit, Failure, Lookup, Release};
+use plimsoll_model::{Commit, Event, Failure, Lookup, Release};
 use plimsoll_rollout_core::{Desired, Observed, Traffic};
 
 use crate::context::Context;
@@ -16,7 +17,8 @@ use crate::error::PipelineError;
 use crate::gather::{OnTarget, policy, silent};
 use crate::presence::Presence;
 use crate::report::{
-    Coverage, Drift, EnvironmentStatus, LockReport, RunningReport, ShowReport, StatusReport, WayBack,
+    Coverage, Drift, EnvironmentStatus, EvidenceRow, LockReport, OverrideRow, RunningReport, ShowReport,
+    StatusReport, WayBack,
 };
 use crate::target::{self, Running as RunningTarget};
 use crate::{blocking, rollout};
@@ -57,7 +59,8 @@ async fn of_environment(context: &Context, environment: &Environment) -> Result<
     let target = RunningTarget::open(context, environment);
     let (drift, ways_back) = match &target {
         Ok(target) => {
-            (drift(target, current.as_ref()).await, ways_back(context, environment, target, &deployed).await?)
+            let ways = ways_back(context, environment, target, &deployed, &verification).await?;
+            (drift(target, current.as_ref()).await, ways)
         }
         Err(failure) => (Drift::Unknown { reason: failure.to_string() }, Vec::new()),
     };
@@ -156,10 +159,14 @@ async fn ways_back(
     environment: &Environment,
     target: &RunningTarget,
     deployed: &[Deployed],
+    verification: &VerificationPolicy,
 ) -> Result<Vec<WayBack>, Failure> {
+    let mandatory = verification.in_force(Timestamp::now()).is_mandatory();
+    let signed =
+        |sha: &Commit| verification.coverage.samples.iter().any(|sample| sample.signed && sample.sha == *sha);
     let reader = context.reader(context.repository_of(environment))?;
     let looks = deployed.iter().filter(|row| !row.running).take(MOST_WAYS_BACK).map(|row| {
-        let reader = &reader;
+        let (reader, signed) = (&reader, signed(row.release.sha()));
         async move {
             let release = &row.release;
             let asking = tokio::time::timeout(PATIENCE, reader.resolve_tag(release.sha().as_str()));
@@ -178,6 +185,12 @@ async fn ways_back(
                     (true, "the registry cannot be asked; the target holds it".into())
                 }
                 Lookup::Unknown(why) => (false, format!("unknown: {why}")),
+            };
+            let (possible, reason) = match possible && mandatory && !signed {
+                true => {
+                    (false, "verification is mandatory, and no signature of it ever verified here".into())
+                }
+                false => (possible, reason),
             };
             WayBack {
                 image_sha: release.sha().clone(),
@@ -203,8 +216,37 @@ pub async fn show(context: &Context, sha: &Commit) -> Result<ShowReport, Failure
     if in_store.is_none() && shown.entries.is_empty() {
         return Err(PipelineError::NothingKnown { sha: sha.to_string() }.into());
     }
+    let (mut evidence, mut overrides) = (Vec::new(), Vec::new());
+    for entry in &shown.entries {
+        let (ledger_entry, at, by) = (entry.seq, entry.at, entry.actor.clone());
+        match &entry.event {
+            Event::EvidenceAttached { signer, attached, .. } => {
+                let new = attached.iter().filter(|one| !one.already_present);
+                evidence.extend(new.map(|one| EvidenceRow {
+                    ledger_entry,
+                    at,
+                    by: by.clone(),
+                    signer: signer.clone(),
+                    predicate_type: one.predicate_type.clone(),
+                    reference: one.reference.clone(),
+                }));
+            }
+            Event::Overridden { environment, code, reason, until, .. } => overrides.push(OverrideRow {
+                ledger_entry,
+                at,
+                by,
+                environment: environment.clone(),
+                code: code.clone(),
+                reason: reason.clone(),
+                until: until.clone(),
+            }),
+            _ => {}
+        }
+    }
     Ok(ShowReport {
         schema: "plimsoll/show/v1",
+        evidence,
+        overrides,
         image_sha: sha.clone(),
         in_store,
         running_in: shown.running_in,

@@ -81,6 +81,59 @@ fn text(findings: &[Finding]) -> String {
     columns(&rows.collect::<Vec<_>>())
 }
 
+/// Who signs, whose signatures count, and the advisories: whether what the
+/// configuration names can be read.
+fn trust(config: &plimsoll_config::Loaded<Config>) -> Vec<Finding> {
+    use plimsoll_config::{SecretContext, SignWith};
+    use plimsoll_evidence_trust::{PublicKey, Root};
+    let secrets = SecretContext::of_process(config.root());
+    let configured = &config.config;
+    let mut findings = Vec::new();
+    if let Some(signing) = &configured.signing {
+        let (source, found) = match &signing.with {
+            SignWith::Key { key, .. } => (Some(key), format!("by key {key}")),
+            SignWith::Command { public_key, .. } => (Some(public_key), "by a program".into()),
+            SignWith::Keyless { token, .. } => (token.as_ref(), "by an identity".into()),
+        };
+        findings.push(match source.map(|source| source.resolve(&secrets)).transpose() {
+            Ok(_) => works("signing", found),
+            Err(error) => missing("signing", error.to_string(), "correct [signing], or set what it names"),
+        });
+    }
+    let verification = &configured.verification;
+    let sources = verification.public_keys.iter().chain(verification.keys.iter().map(|key| &key.key));
+    for source in sources {
+        let key = source
+            .resolve(&secrets)
+            .map_err(|error| error.to_string())
+            .and_then(|text| PublicKey::from_pem(text.reveal()).map_err(|error| error.to_string()));
+        findings.push(match key {
+            Ok(key) => works("trusted key", format!("{source}: {}", key.fingerprint())),
+            Err(why) => missing("trusted key", format!("{source}: {why}"), "correct [verification]"),
+        });
+    }
+    if let Some(source) = &verification.trusted_root {
+        let root = source
+            .resolve(&secrets)
+            .map_err(|error| error.to_string())
+            .and_then(|text| Root::from_json(text.reveal()).map_err(|error| error.to_string()));
+        findings.push(match root {
+            Ok(_) => works("trusted root", source.to_string()),
+            Err(why) => missing("trusted root", why, "correct [verification] trusted_root"),
+        });
+    }
+    if let Some(advisories) = &configured.project.sbom.advisories {
+        let path = config.root().join(advisories);
+        findings.push(match path.exists() {
+            true => works("advisories", path.display().to_string()),
+            false => {
+                missing("advisories", format!("nothing at {}", path.display()), "correct [sbom] advisories")
+            }
+        });
+    }
+    findings
+}
+
 /// First line of what a program prints, if it is there.
 fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
     let output =
@@ -155,6 +208,7 @@ fn configured(config: &Loaded<Config>) -> Result<Vec<Finding>, Failure> {
             }
         });
     }
+    findings.extend(trust(config));
     findings.push(match existing_ledger(config)? {
         Some(ledger) => works("ledger", format!("{} entries", ledger.size()?)),
         None => works("ledger", "none yet; the first command that records something makes it"),

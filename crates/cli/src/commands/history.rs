@@ -34,7 +34,7 @@ fn cells(row: &HistoryRow) -> Vec<String> {
         row.environment
             .clone()
             .unwrap_or_else(|| row.repository_type.map(|t| t.to_string()).unwrap_or_default()),
-        row.sha.short().to_owned(),
+        row.sha.as_ref().map(|sha| sha.short().to_owned()).unwrap_or_default(),
         row.outcome.replace('_', " "),
         row.duration_sec.map(duration).unwrap_or_default(),
         row.by.clone(),

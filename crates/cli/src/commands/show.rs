@@ -35,6 +35,32 @@ fn text(report: &ShowReport) -> String {
         });
         text.push_str(&columns(&rows.collect::<Vec<_>>()));
     }
+    if !report.evidence.is_empty() {
+        text.push_str(&format!("{}\n", bold("evidence")));
+        let rows = report.evidence.iter().map(|row| {
+            vec![
+                format!("  {}", row.at.strftime("%Y-%m-%d %H:%M:%SZ")),
+                row.predicate_type.clone(),
+                row.signer.clone(),
+                row.by.clone(),
+            ]
+        });
+        text.push_str(&columns(&rows.collect::<Vec<_>>()));
+    }
+    if !report.overrides.is_empty() {
+        text.push_str(&format!("{}\n", bold("overrides")));
+        let rows = report.overrides.iter().map(|row| {
+            vec![
+                format!("  {}", row.at.strftime("%Y-%m-%d %H:%M:%SZ")),
+                row.environment.clone(),
+                row.code.clone(),
+                format!("until {}", row.until),
+                row.by.clone(),
+                row.reason.clone(),
+            ]
+        });
+        text.push_str(&columns(&rows.collect::<Vec<_>>()));
+    }
     if !report.rollouts.is_empty() {
         text.push_str(&format!("{}\n", bold("rollouts")));
         let rows = report.rollouts.iter().map(|row| {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use plimsoll_model::Commit;
 
+use crate::evidence::signing_world;
 use crate::http;
 use crate::load::Load;
 use crate::world::{PAUSE, World, pause};
@@ -121,8 +122,9 @@ fn blue_green_rollouts_survive_being_killed() {
 
 #[test]
 fn builds_and_pushes_survive_being_killed() {
-    let mut world = World::new();
-    let text = world.configuration().replace("command = \"printf", "command = \"sleep 0.1; printf");
+    let mut world = signing_world("");
+    let text = std::fs::read_to_string(world.path().join("plimsoll.toml")).unwrap();
+    let text = text.replace("command = \"printf", "command = \"sleep 0.1; printf");
     world.repo.write("plimsoll.toml", text);
     let host = world.registry.host();
     let mut dice = Dice::new("build");
@@ -134,7 +136,7 @@ fn builds_and_pushes_survive_being_killed() {
         }
         let command = if by_push { vec!["push", sha.as_str()] } else { vec!["build"] };
         let running = world.start(world.command(command.iter().copied()));
-        let moment = Duration::from_millis(dice.below(if by_push { 80 } else { 400 }));
+        let moment = Duration::from_millis(dice.below(if by_push { 500 } else { 1200 }));
         pause(moment);
         running.signal(Signal::SIGKILL);
         running.wait();
@@ -149,7 +151,15 @@ fn builds_and_pushes_survive_being_killed() {
         let run = world.plimsoll(command.iter().copied());
         assert_eq!(run.code(), 0, "{what}\n{}\n{}", run.stdout, run.stderr);
         assert_eq!(http::complete(&host, "acme/echo", sha.as_str()), Some(true), "{what}");
-        world.plimsoll(["verify", sha.as_str()]).exits(0);
+        // The evidence is whole, whichever part of it was there already.
+        let report = world.json(["verify", sha.as_str()]);
+        let verified =
+            report["evidence"].as_array().unwrap().iter().filter(|one| one["outcome"] == "verified");
+        let roles: std::collections::BTreeSet<_> =
+            verified.map(|one| one["role"].as_str().unwrap()).collect();
+        let all = ["provenance", "record", "sbom", "signature"];
+        assert!(all.iter().all(|role| roles.contains(role)), "{what}: {report:#}");
+        assert_eq!(report["verified"], true, "{what}: {report:#}");
     }
     world.plimsoll(["ledger", "verify"]).exits(0);
     let left = std::fs::read_dir(world.state().join("tmp")).map_or(0, Iterator::count);

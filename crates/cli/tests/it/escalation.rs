@@ -36,6 +36,15 @@ fn the_ratchet_clicks_and_is_recorded() {
     let metrics = world.plimsoll(["metrics"]).exits(0).stdout;
     assert!(metrics.contains("signature_verification_escalated{environment=\"trial\"} 1"), "{metrics}");
     assert!(metrics.contains("signature_signed_releases{environment=\"trial\"} 2"), "{metrics}");
+    // Where one can go back to, says the policy too.
+    let status = world.json(["status", "--env", "trial"]);
+    let ways = status["environments"][0]["ways_back"].as_array().unwrap();
+    let way = |sha: &plimsoll_model::Commit| {
+        ways.iter().find(|way| way["image_sha"] == sha.as_str()).unwrap_or_else(|| panic!("{status:#}"))
+    };
+    assert_eq!(way(&first)["possible"], false, "{status:#}");
+    assert!(way(&first)["reason"].as_str().unwrap().contains("mandatory"), "{status:#}");
+    world.plimsoll(["rollback", "--to", first.as_str(), "--env", "trial"]).exits(3).says(&["SIG-001"]);
     // Back to soft: by name, with a reason, for a time.
     world
         .plimsoll(["policy", "soften", "--env", "trial", "--reason", "the key is lost", "--for", "8d"])
@@ -44,6 +53,13 @@ fn the_ratchet_clicks_and_is_recorded() {
     assert!(world.json(soften)["ledger_entry"].as_u64().is_some());
     deploy(&world, &fourth, 0).says(&["SIG-002", "soft by ann", "the key is lost"]);
     assert_eq!(coverage(&world)["mandatory"], false);
+    // What changed the rules is in the history; an override too.
+    let history = world.json(["history", "--env", "trial"]);
+    let whats: Vec<_> =
+        history["history"].as_array().unwrap().iter().map(|row| row["what"].clone()).collect();
+    for what in ["escalation", "softening"] {
+        assert!(whats.contains(&what.into()), "{history:#}");
+    }
     // Another environment has its own ratchet.
     let blue = &world.json(["status", "--env", "blue"])["environments"][0];
     assert_eq!(blue["signature_coverage"]["mandatory"], false);

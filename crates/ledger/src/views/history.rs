@@ -25,6 +25,12 @@ pub enum What {
     Deploy,
     /// A rollback.
     Rollback,
+    /// Somebody answers for letting a check pass.
+    Override,
+    /// Verification of signatures became mandatory.
+    Escalation,
+    /// Somebody made it soft for a time.
+    Softening,
 }
 
 impl From<RolloutKind> for What {
@@ -49,13 +55,14 @@ pub struct HistoryRow {
     pub what: What,
     /// Where; `None` for a build.
     pub environment: Option<String>,
-    /// The commit.
-    pub sha: Commit,
+    /// The commit; `None` for what is about a whole environment.
+    pub sha: Option<Commit>,
     /// The image, where one was made or rolled out.
     pub image: Option<PinnedRef>,
     /// Canonical or staging; not known for a refusal.
     pub repository_type: Option<RepositoryType>,
-    /// `succeeded`, `failed`, `refused`, `rolled_back` or `planned`.
+    /// `succeeded`, `failed`, `refused`, `rolled_back`, `planned`; `recorded`
+    /// for what is only written down.
     pub outcome: String,
     /// Code of the first cause; empty when it succeeded.
     pub code: String,
@@ -110,7 +117,7 @@ fn outcome_text(outcome: plimsoll_model::event::RolloutOutcome) -> String {
 
 fn row(entry: Entry) -> Option<HistoryRow> {
     let (seq, at, by) = (entry.seq, entry.at, entry.actor);
-    let of = |what, environment, sha| HistoryRow {
+    let of = |what, environment, sha: Option<Commit>| HistoryRow {
         entry: seq,
         at,
         by,
@@ -129,12 +136,12 @@ fn row(entry: Entry) -> Option<HistoryRow> {
             image: Some(metadata.image_ref),
             repository_type: Some(metadata.repository_type),
             duration_sec: Some(metadata.build_duration_sec),
-            ..of(What::Build, None, metadata.image_sha)
+            ..of(What::Build, None, Some(metadata.image_sha))
         }),
         Event::PushFinished { metadata } => Some(HistoryRow {
             image: Some(metadata.image_ref),
             repository_type: Some(metadata.repository_type),
-            ..of(What::Push, None, metadata.image_sha)
+            ..of(What::Push, None, Some(metadata.image_sha))
         }),
         Event::BuildFailed { sha, repository_type, code, message, duration_sec } => Some(HistoryRow {
             repository_type: Some(repository_type),
@@ -142,7 +149,7 @@ fn row(entry: Entry) -> Option<HistoryRow> {
             code,
             reason: message,
             duration_sec: Some(duration_sec),
-            ..of(What::Build, None, sha)
+            ..of(What::Build, None, Some(sha))
         }),
         Event::RolloutFinished {
             environment,
@@ -161,7 +168,7 @@ fn row(entry: Entry) -> Option<HistoryRow> {
             code,
             reason,
             duration_sec: Some(duration_sec),
-            ..of(direction.into(), Some(environment), to.sha().clone())
+            ..of(direction.into(), Some(environment), Some(to.sha().clone()))
         }),
         Event::Decided { environment, sha, rollout, decision, .. } => {
             let (code, reason) = decision
@@ -169,15 +176,31 @@ fn row(entry: Entry) -> Option<HistoryRow> {
                 .next()
                 .map_or_else(Default::default, |check| (check.code.clone(), check.name.clone()));
             let outcome = if decision.allowed { "planned" } else { "refused" }.into();
-            Some(HistoryRow { outcome, code, reason, ..of(rollout.into(), Some(environment), sha) })
+            Some(HistoryRow { outcome, code, reason, ..of(rollout.into(), Some(environment), Some(sha)) })
         }
+        Event::Overridden { environment, sha, code, reason, until } => Some(HistoryRow {
+            outcome: "recorded".into(),
+            reason: format!("{code} until {until}: {reason}"),
+            code,
+            ..of(What::Override, Some(environment), Some(sha))
+        }),
+        Event::VerificationEscalated { environment, signed, samples, .. } => Some(HistoryRow {
+            outcome: "recorded".into(),
+            reason: format!("{signed} of {samples} releases are signed: mandatory from here on"),
+            ..of(What::Escalation, Some(environment), None)
+        }),
+        Event::VerificationSoftened { environment, reason, until } => Some(HistoryRow {
+            outcome: "recorded".into(),
+            reason: format!("soft until {until}: {reason}"),
+            ..of(What::Softening, Some(environment), None)
+        }),
         _ => None,
     }
 }
 
 impl Ledger {
-    /// Builds, deployments and rollbacks that ended, and those that the guard
-    /// refused; newest first, at most `limit`. Of one environment: only what
+    /// Builds, deployments and rollbacks that ended, those that the guard
+    /// refused, and what changed the rules; newest first, at most `limit`. Of one environment: only what
     /// happened there, without builds.
     ///
     /// # Errors
@@ -191,7 +214,8 @@ impl Ledger {
             limit: Some(limit),
             ..Query::default()
         };
-        let mut ended = vec!["rollout.finished"];
+        let mut ended =
+            vec!["rollout.finished", "override", "verification.escalated", "verification.softened"];
         if environment.is_none() {
             ended.extend(["build.finished", "build.failed", "push.finished"]);
         }
