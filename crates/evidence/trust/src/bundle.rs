@@ -6,7 +6,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::json;
 use serde_json::value::RawValue;
+use sigstore_types::{Bundle as SigstoreBundle, MediaType};
+
+use crate::dsse::Envelope;
+use crate::{bounded, material};
 
 /// Media type of bundles that are written, of the layer that holds one and of
 /// the artifact.
@@ -74,36 +79,57 @@ impl std::fmt::Debug for Bundle {
     }
 }
 
-/// A bundle's parts, as far as they are told apart here; the rest is the
-/// Sigstore library's to read.
+/// A bundle's parts.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Parts<'a> {
     #[serde(borrow, default)]
     media_type: Cow<'a, str>,
-    pub(crate) verification_material: Material<'a>,
+    verification_material: Material<'a>,
     #[serde(borrow)]
     dsse_envelope: Option<&'a RawValue>,
     #[serde(borrow)]
     message_signature: Option<&'a RawValue>,
 }
 
+/// What goes with the signature. The parts themselves are the Sigstore
+/// library's to read.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Material<'a> {
-    pub(crate) public_key: Option<Hint<'a>>,
+struct Material<'a> {
+    #[serde(borrow)]
+    public_key: Option<Hint<'a>>,
     #[serde(borrow)]
     certificate: Option<&'a RawValue>,
     #[serde(borrow, rename = "x509CertificateChain")]
-    chain: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    chain: Option<Chain<'a>>,
+    #[serde(borrow, default, deserialize_with = "bounded::list::<{ material::MOST }, _, _>")]
     tlog_entries: Vec<&'a RawValue>,
+    #[serde(borrow)]
+    timestamp_verification_data: Option<Timestamps<'a>>,
 }
 
 #[derive(Deserialize)]
-pub(crate) struct Hint<'a> {
+struct Hint<'a> {
     #[serde(borrow, default)]
-    pub(crate) hint: Cow<'a, str>,
+    hint: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Chain<'a> {
+    #[serde(borrow, deserialize_with = "bounded::list::<{ material::MOST }, _, _>")]
+    certificates: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Timestamps<'a> {
+    #[serde(
+        borrow,
+        default,
+        rename = "rfc3161Timestamps",
+        deserialize_with = "bounded::list::<{ material::MOST }, _, _>"
+    )]
+    rfc3161: Vec<&'a RawValue>,
 }
 
 impl<'a> Parts<'a> {
@@ -112,36 +138,128 @@ impl<'a> Parts<'a> {
             return Err(format!("it has more than {MOST_BUNDLE} bytes"));
         }
         let parts: Self = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-        let known = parts.media_type.is_empty()
-            || parts.media_type.starts_with("application/vnd.dev.sigstore.bundle+json;version=0.")
-            || parts.media_type == BUNDLE_MEDIA_TYPE;
-        if !known {
-            let media_type: String = parts.media_type.chars().take(100).collect();
-            return Err(format!("its media type `{media_type}` is not known"));
-        }
-        let keyed = parts.verification_material.public_key.is_some();
-        if keyed == parts.verification_material.is_keyless() {
+        parts.version()?;
+        let material = &parts.verification_material;
+        let signers =
+            [material.public_key.is_some(), material.certificate.is_some(), material.chain.is_some()];
+        if signers.into_iter().filter(|there| *there).count() != 1 {
             return Err("it must have either a public key or a certificate".into());
         }
         Ok(parts)
     }
 
-    /// The envelope.
-    pub(crate) fn envelope(&self) -> Result<crate::Envelope, String> {
-        match (self.dsse_envelope, self.message_signature) {
-            (Some(envelope), None) => crate::Envelope::parse(envelope.get().as_bytes()),
-            (None, Some(_)) => Err("it signs a message, not a statement".into()),
-            _ => Err("it must have exactly one envelope".into()),
+    /// Its version. The first ones came without a media type.
+    fn version(&self) -> Result<MediaType, String> {
+        if self.media_type.is_empty() {
+            return Ok(MediaType::Bundle0_1);
         }
+        self.media_type.parse().map_err(|_| {
+            let media_type: String = self.media_type.chars().take(100).collect();
+            format!("its media type `{media_type}` is not known")
+        })
+    }
+
+    /// The envelope.
+    pub(crate) fn envelope(&self) -> Result<Envelope, String> {
+        let envelope = match (self.dsse_envelope, self.message_signature) {
+            (Some(envelope), None) => Envelope::parse(envelope.get().as_bytes())?,
+            (None, Some(_)) => return Err("it signs a message, not a statement".into()),
+            _ => return Err("it must have exactly one envelope".into()),
+        };
+        match envelope.signatures.len() {
+            1 => Ok(envelope),
+            // What goes with the signature would go with which?
+            count => Err(format!("a bundle has one signature, and this has {count}")),
+        }
+    }
+
+    /// The name of the key that signed, a hint; none where a certificate did.
+    pub(crate) fn hint(&self) -> Option<&str> {
+        self.verification_material.public_key.as_ref().map(|key| &*key.hint)
+    }
+
+    /// The bundle for the Sigstore library; none where there is nothing for it
+    /// to verify: a key signed, and neither entry nor timestamp goes with it.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub(crate) fn proof(&self, envelope: &Envelope) -> Result<Option<SigstoreBundle>, String> {
+        let Material { public_key, certificate, chain, tlog_entries, timestamp_verification_data } =
+            &self.verification_material;
+        let stamps: &[_] = timestamp_verification_data.as_ref().map_or(&[], |data| &data.rfc3161);
+        if public_key.is_some() && tlog_entries.is_empty() && stamps.is_empty() {
+            return Ok(None);
+        }
+        let certificates: &[_] = chain.as_ref().map_or(&[], |chain| &chain.certificates);
+        let parts = [certificates, tlog_entries, stamps];
+        let parts = parts.into_iter().flatten().chain(certificate).map(|part| part.get().len());
+        if parts.sum::<usize>() > material::MOST_BYTES {
+            return Err(format!("what goes with the signature has more than {} bytes", material::MOST_BYTES));
+        }
+        let signer = match (certificate, chain) {
+            (Some(certificate), _) => ("certificate", json!(certificate)),
+            (None, Some(_)) => ("x509CertificateChain", json!({ "certificates": certificates })),
+            (None, None) => ("publicKey", json!({})),
+        };
+        let material = json!({
+            signer.0: signer.1,
+            "tlogEntries": tlog_entries,
+            "timestampVerificationData": { "rfc3161Timestamps": stamps },
+        });
+        material::assemble(self.version()?, material, material::of_envelope(envelope)?).map(Some)
     }
 }
 
-impl Material<'_> {
-    pub(crate) fn is_keyless(&self) -> bool {
-        self.certificate.is_some() || self.chain.is_some()
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn with(media_type: &str, material: &str) -> String {
+        format!(
+            r#"{{"mediaType":"{media_type}","verificationMaterial":{material},"dsseEnvelope":{{"payload":"","payloadType":"t","signatures":[{{"sig":"AA=="}}]}}}}"#
+        )
     }
 
-    pub(crate) fn has_log_entry(&self) -> bool {
-        !self.tlog_entries.is_empty()
+    #[test]
+    fn the_versions_that_there_are_are_read() {
+        let key = r#"{"publicKey":{}}"#;
+        for known in [
+            "",
+            "application/vnd.dev.sigstore.bundle+json;version=0.1",
+            "application/vnd.dev.sigstore.bundle+json;version=0.2",
+            "application/vnd.dev.sigstore.bundle+json;version=0.3",
+            BUNDLE_MEDIA_TYPE,
+        ] {
+            assert!(Parts::parse(with(known, key).as_bytes()).is_ok(), "{known}");
+        }
+        for unknown in ["application/vnd.dev.sigstore.bundle+json;version=0.4", "application/json"] {
+            assert!(Parts::parse(with(unknown, key).as_bytes()).is_err(), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn what_goes_with_a_signature_is_bounded_before_it_is_read() {
+        let many = |what: &str| vec![what; material::MOST + 1].join(",");
+        let long = "a".repeat(material::MOST_BYTES);
+        for (material, why) in [
+            (format!(r#"{{"publicKey":{{}},"tlogEntries":[{}]}}"#, many("{}")), "more than 16"),
+            (
+                format!(
+                    r#"{{"publicKey":{{}},"timestampVerificationData":{{"rfc3161Timestamps":[{}]}}}}"#,
+                    many("{}")
+                ),
+                "more than 16",
+            ),
+            (format!(r#"{{"x509CertificateChain":{{"certificates":[{}]}}}}"#, many("{}")), "more than 16"),
+            (format!(r#"{{"publicKey":{{}},"tlogEntries":["{long}"]}}"#), "bytes"),
+            (r#"{"publicKey":{},"tlogEntries":[{}]}"#.into(), "goes with the signature"),
+            (r#"{"publicKey":{},"publicKey":{}}"#.into(), "duplicate field"),
+        ] {
+            let json = with(BUNDLE_MEDIA_TYPE, &material);
+            let read = Parts::parse(json.as_bytes()).and_then(|parts| parts.proof(&parts.envelope()?));
+            let error = read.unwrap_err();
+            assert!(error.contains(why), "{why}: {error}");
+        }
     }
 }

@@ -1,9 +1,15 @@
 //! Envelopes: a payload, its type, and signatures over both
 //! (DSSE 1.0, "Dead Simple Signing Envelope").
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use serde::{Deserialize, Serialize};
+
+use crate::bounded;
 
 /// What is signed: type and payload with their lengths (DSSE, "PAE").
 pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
@@ -36,9 +42,12 @@ const MOST_SIGNATURES: usize = 16;
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Wire {
-    payload: String,
+struct Wire<'a> {
+    // Borrowed: an SBOM has megabytes, and base64 has nothing to unescape.
+    #[serde(borrow)]
+    payload: Cow<'a, str>,
     payload_type: String,
+    #[serde(deserialize_with = "bounded::list::<MOST_SIGNATURES, _, _>")]
     signatures: Vec<WireSignature>,
 }
 
@@ -58,7 +67,7 @@ impl Envelope {
     /// The JSON form.
     pub fn to_json(&self) -> String {
         let wire = Wire {
-            payload: STANDARD.encode(&self.payload),
+            payload: STANDARD.encode(&self.payload).into(),
             payload_type: self.payload_type.clone(),
             signatures: self
                 .signatures
@@ -77,12 +86,9 @@ impl Envelope {
     /// # Errors
     /// What is wrong with it, in words.
     pub fn parse(json: &[u8]) -> Result<Self, String> {
-        let wire: Wire = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let wire: Wire<'_> = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         if wire.signatures.is_empty() {
             return Err("it has no signature".into());
-        }
-        if wire.signatures.len() > MOST_SIGNATURES {
-            return Err(format!("it has more than {MOST_SIGNATURES} signatures"));
         }
         let signatures = wire.signatures.into_iter().map(|signature| {
             let bytes = decode(&signature.sig).ok_or("a signature is not base64")?;
@@ -96,9 +102,15 @@ impl Envelope {
     }
 }
 
-/// Standard or URL-safe base64: DSSE allows both.
+/// Base64 as it is written in bundles and envelopes: of either alphabet, padded
+/// or not (ProtoJSON, "bytes").
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
-    STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text)).ok()
+    const LENIENT: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    const USUAL: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
+    const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
+    let engine = if text.contains(['-', '_']) { URL_SAFE } else { USUAL };
+    engine.decode(text).ok()
 }
 
 #[cfg(test)]

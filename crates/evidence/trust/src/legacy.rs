@@ -8,8 +8,10 @@ use base64::engine::general_purpose::STANDARD;
 use plimsoll_model::Digest;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sigstore_types::{Bundle, MediaType, SignatureContent};
 
 use crate::dsse::decode;
+use crate::material;
 
 /// Media type of a signature's layer.
 pub const SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
@@ -90,56 +92,73 @@ struct RekorPayload {
     log_id: String,
 }
 
-/// The parts of a layer that is not signed by a key, as a bundle of version
-/// 0.1; `content` is its `messageSignature` or `dsseEnvelope`.
-///
-/// Nothing where the layer carries no certificate: then a key signed it.
-pub(crate) fn keyless_bundle(
-    annotations: &BTreeMap<String, String>,
-    content: (&str, Value),
-) -> Option<Result<String, String>> {
-    let leaf = annotations.get(CERTIFICATE).filter(|text| !text.trim().is_empty())?;
-    Some(bundle(annotations, leaf, content))
+/// What the annotations hold beside the signature.
+#[derive(Default)]
+pub(crate) struct Proof {
+    /// A bundle of version 0.1 for the Sigstore library. None where there is
+    /// nothing for it to verify: a key signed, and neither entry nor timestamp
+    /// is there.
+    pub(crate) bundle: Option<Bundle>,
+    /// An entry of a kind that cannot be verified here; which.
+    pub(crate) unread: Option<String>,
 }
 
-fn bundle(
+/// What goes with the signature of `content`.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub(crate) fn proof(
     annotations: &BTreeMap<String, String>,
-    leaf: &str,
-    content: (&str, Value),
-) -> Result<String, String> {
-    let mut certificates = certificates(leaf)?;
-    // The chain is the log's and the trusted root's to know; only the leaf is
-    // used, and what follows is passed on as it is.
-    if let Some(chain) = annotations.get(CHAIN) {
-        certificates.extend(self::certificates(chain)?);
+    content: impl FnOnce() -> Result<SignatureContent, String>,
+) -> Result<Proof, String> {
+    let text = |name: &str| annotations.get(name).filter(|text| !text.trim().is_empty());
+    let (leaf, stamp) = (text(CERTIFICATE), text(TIMESTAMP));
+    let (entry, unread) = match text(REKOR_BUNDLE).map(|text| log_entry(text)).transpose()? {
+        Some(Entry::Known(entry)) => (Some(entry), None),
+        Some(Entry::Unread(kind)) => (None, Some(kind)),
+        None => (None, None),
+    };
+    if leaf.is_none() && entry.is_none() && stamp.is_none() {
+        return Ok(Proof { bundle: None, unread });
     }
-    let certificates: Vec<_> = certificates.into_iter().map(|der| json!({ "rawBytes": der })).collect();
-    let mut entries = Vec::new();
-    if let Some(text) = annotations.get(REKOR_BUNDLE) {
-        entries.push(log_entry(text)?);
-    }
-    let mut timestamps = Vec::new();
-    if let Some(text) = annotations.get(TIMESTAMP) {
-        let value: Value = serde_json::from_str(text).map_err(|error| format!("its timestamp: {error}"))?;
-        let token = value.get("SignedRFC3161Timestamp").and_then(Value::as_str);
-        timestamps.push(json!({ "signedTimestamp": token.ok_or("its timestamp has no token")? }));
-    }
-    let (name, content) = content;
-    Ok(json!({
-        "mediaType": "application/vnd.dev.sigstore.bundle+json;version=0.1",
-        "verificationMaterial": {
-            "x509CertificateChain": { "certificates": certificates },
-            "tlogEntries": entries,
-            "timestampVerificationData": { "rfc3161Timestamps": timestamps },
-        },
-        name: content,
-    })
-    .to_string())
+    let signer = match leaf {
+        Some(leaf) => {
+            // The chain is the trusted root's to know; only the leaf is used,
+            // and what follows is passed on as it is.
+            let mut chain = certificates(leaf)?;
+            if let Some(more) = text(CHAIN) {
+                chain.extend(certificates(more)?);
+            }
+            let chain: Vec<_> = chain.into_iter().map(|der| json!({ "rawBytes": der })).collect();
+            ("x509CertificateChain", json!({ "certificates": chain }))
+        }
+        None => ("publicKey", json!({})),
+    };
+    let entries: Vec<Value> = entry.into_iter().collect();
+    let stamps: Vec<Value> = stamp.map(|text| timestamp(text)).transpose()?.into_iter().collect();
+    let material = json!({
+        signer.0: signer.1,
+        "tlogEntries": entries,
+        "timestampVerificationData": { "rfc3161Timestamps": stamps },
+    });
+    let bundle = material::assemble(MediaType::Bundle0_1, material, content()?)?;
+    Ok(Proof { bundle: Some(bundle), unread })
+}
+
+#[derive(Deserialize)]
+struct Timestamp {
+    #[serde(rename = "SignedRFC3161Timestamp")]
+    token: String,
+}
+
+fn timestamp(text: &str) -> Result<Value, String> {
+    let Timestamp { token } =
+        serde_json::from_str(text).map_err(|error| format!("its timestamp: {error}"))?;
+    Ok(json!({ "signedTimestamp": token }))
 }
 
 fn certificates(pem: &str) -> Result<Vec<String>, String> {
-    const MOST: usize = 16;
-    let blocks: Vec<_> = pem.split("-----BEGIN CERTIFICATE-----").skip(1).take(MOST).collect();
+    let blocks: Vec<_> = pem.split("-----BEGIN CERTIFICATE-----").skip(1).take(material::MOST).collect();
     if blocks.is_empty() {
         return Err("its certificate is not PEM".into());
     }
@@ -150,22 +169,42 @@ fn certificates(pem: &str) -> Result<Vec<String>, String> {
     blocks.into_iter().map(body).collect()
 }
 
-fn log_entry(text: &str) -> Result<Value, String> {
+/// What an entry's body says it is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EntryBody {
+    kind: String,
+    api_version: String,
+}
+
+enum Entry {
+    /// As it stands in a bundle.
+    Known(Value),
+    /// Of a kind that the Sigstore library does not know; which.
+    Unread(String),
+}
+
+/// Kinds of entries in Rekor v1 that the Sigstore library verifies.
+const KINDS: [(&str, &str); 3] = [("hashedrekord", "0.0.1"), ("dsse", "0.0.1"), ("intoto", "0.0.2")];
+
+fn log_entry(text: &str) -> Result<Entry, String> {
     let bundle: RekorBundle =
         serde_json::from_str(text).map_err(|error| format!("its log entry: {error}"))?;
     let body = decode(&bundle.payload.body).ok_or("its log entry's body is not base64")?;
-    let body: Value =
+    let EntryBody { kind, api_version } =
         serde_json::from_slice(&body).map_err(|error| format!("its log entry's body: {error}"))?;
-    let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    if !KINDS.contains(&(&*kind, &*api_version)) {
+        return Ok(Entry::Unread(format!("{kind} {api_version}").chars().take(80).collect()));
+    }
     let log_id = hex(&bundle.payload.log_id).ok_or("its log's name is not hexadecimal")?;
-    Ok(json!({
+    Ok(Entry::Known(json!({
         "logIndex": bundle.payload.log_index.to_string(),
         "logId": { "keyId": STANDARD.encode(log_id) },
-        "kindVersion": { "kind": text("kind"), "version": text("apiVersion") },
+        "kindVersion": { "kind": kind, "version": api_version },
         "integratedTime": bundle.payload.integrated_time.to_string(),
         "inclusionPromise": { "signedEntryTimestamp": bundle.promise },
         "canonicalizedBody": bundle.payload.body,
-    }))
+    })))
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {

@@ -11,12 +11,14 @@
 //! [`Verified`] comes out of [`verify()`] alone. Sources: in-toto attestation
 //! framework, DSSE, sigstore protobuf-specs; `cosign` for what is not specified.
 
+mod bounded;
 mod bundle;
 pub mod conformance;
 mod dsse;
 mod error;
 mod key;
 pub mod legacy;
+mod material;
 mod pages;
 mod role;
 mod sign;

@@ -7,6 +7,7 @@ use plimsoll_model::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::bounded;
 use crate::error::Error;
 
 /// `_type` of statements that are written.
@@ -18,6 +19,8 @@ pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 
 /// The most subjects that are read.
 const MOST_SUBJECTS: usize = 1024;
+/// The most digests of one subject that are read.
+const MOST_DIGESTS: usize = 32;
 
 /// What a statement is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +29,7 @@ pub struct Subject {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub name: Option<String>,
     /// Digests by algorithm, hexadecimal: `sha256`.
+    #[serde(deserialize_with = "bounded::map::<MOST_DIGESTS, _>")]
     pub digest: BTreeMap<String, String>,
 }
 
@@ -56,7 +60,7 @@ struct Written<'a> {
 struct Read<'a> {
     #[serde(rename = "_type")]
     kind: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::list::<MOST_SUBJECTS, _, _>")]
     subject: Vec<Subject>,
     predicate_type: String,
     #[serde(borrow)]
@@ -123,9 +127,6 @@ impl Statement {
         }
         if read.subject.is_empty() {
             return Err("it names no subject".into());
-        }
-        if read.subject.len() > MOST_SUBJECTS {
-            return Err(format!("it names more than {MOST_SUBJECTS} subjects"));
         }
         let predicate = match read.predicate {
             Some(predicate) => predicate.to_owned(),

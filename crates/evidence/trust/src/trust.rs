@@ -44,6 +44,11 @@ impl TrustedKey {
     pub fn new(key: PublicKey) -> Self {
         Self { key, roles: None, not_before: None, not_after: None }
     }
+
+    /// Whether it signs at this time; both ends belong to it.
+    pub(crate) fn signs_at(&self, time: Timestamp) -> bool {
+        self.not_before.is_none_or(|start| start <= time) && self.not_after.is_none_or(|end| time <= end)
+    }
 }
 
 /// An identity that is trusted.
@@ -91,6 +96,7 @@ pub struct Root {
     pub(crate) verifier: Verifier,
     /// Names of the logs whose keys it has.
     logs: BTreeSet<Vec<u8>>,
+    has_timestamp_authorities: bool,
 }
 
 impl std::fmt::Debug for Root {
@@ -109,7 +115,14 @@ impl Root {
         let root = TrustedRoot::from_json(json).map_err(|error| wrong(error.to_string()))?;
         let verifier = Verifier::new(&root).map_err(|error| wrong(error.to_string()))?;
         let logs = root.tlogs.iter().map(|log| log.log_id.key_id.as_bytes().to_vec()).collect();
-        Ok(Self { verifier, logs })
+        let has_timestamp_authorities = !root.timestamp_authorities.is_empty();
+        Ok(Self { verifier, logs, has_timestamp_authorities })
+    }
+
+    /// Whether it has any timestamp authority. Without one a timestamp says
+    /// nothing, good or bad.
+    pub(crate) fn has_timestamp_authorities(&self) -> bool {
+        self.has_timestamp_authorities
     }
 
     /// Whether it has the key of the log that an entry says it is in.

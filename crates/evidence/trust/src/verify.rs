@@ -16,27 +16,26 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use plimsoll_model::Digest;
 use serde::Serialize;
-use serde_json::json;
 use serde_json::value::RawValue;
 use sigstore_types::{
     ArtifactDigest, Bundle as SigstoreBundle, DerPublicKey, HashAlgorithm, Sha256Hash, SignatureBytes,
+    TransparencyLogEntry,
 };
 use sigstore_verify::{
-    PublicKeyVerificationPolicy, TransparencyLogError, VerificationPolicy, VerificationResult, crypto,
+    Policy, PublicKeyVerificationPolicy, TransparencyLogError, VerificationPolicy, VerificationResult, crypto,
 };
 
-use crate::bundle::Parts;
+use crate::bundle::{MOST_BUNDLE, Parts};
 use crate::dsse::{Envelope, decode};
-use crate::legacy::{SIGNATURE_ANNOTATION, SimpleSigning, keyless_bundle};
-use crate::predicate;
+use crate::key::PublicKey;
+use crate::legacy::{SIGNATURE_ANNOTATION, SimpleSigning};
 use crate::role::Role;
 use crate::statement::{PAYLOAD_TYPE, Statement};
-use crate::trust::{Trust, TrustedKey, allows};
+use crate::trust::{Root, Trust, TrustedKey, allows};
+use crate::{legacy, material, predicate};
 
 /// One piece of evidence, as it was found attached to an image.
 #[derive(Debug, Clone, Copy)]
@@ -207,6 +206,9 @@ const TIME: u8 = 8;
 const IDENTITY: u8 = 9;
 const ROLE: u8 = 10;
 
+/// How far the clocks of logs and timestamp authorities may be ahead of ours.
+const SKEW: SignedDuration = SignedDuration::from_secs(60);
+
 /// One verification under way.
 struct Run<'a> {
     image: &'a Digest,
@@ -217,24 +219,22 @@ struct Run<'a> {
 }
 
 /// What was signed, and by what it is to be verified.
-struct Signed<'b> {
+struct Signed {
     /// The bytes that the signature is over.
     message: Vec<u8>,
     /// The signatures: any one that verifies by a key will do.
     signatures: Vec<Vec<u8>>,
     /// The key's name, a hint.
     hint: String,
-    /// The bundle for the Sigstore library: always without a key, with one
-    /// where it has log entries.
-    bundle: Option<std::borrow::Cow<'b, str>>,
-    /// Whether there is a log entry.
-    logged: bool,
     /// Whether a certificate signed it.
     keyless: bool,
-    /// The older scheme: the entry has a promise and no proof.
-    legacy: bool,
-    /// The bytes of a message signature; none: it is an envelope.
-    blob: Option<Vec<u8>>,
+    /// For the Sigstore library: always without a key, with one where a log
+    /// entry or a timestamp goes with the signature.
+    proof: Option<SigstoreBundle>,
+    /// A log entry of a kind that cannot be verified here; which.
+    unread: Option<String>,
+    /// Whether the message itself was signed, and not an envelope around it.
+    detached: bool,
 }
 
 /// What the statement says.
@@ -289,22 +289,23 @@ impl Run<'_> {
         if signed.keyless { self.by_identity(said, &signed) } else { self.by_key(said, &signed) }
     }
 
-    fn bundle<'b>(&mut self, json: &'b [u8]) -> Result<(Said, Signed<'b>), Outcome> {
-        let parts = Parts::parse(json).map_err(|why| self.invalid(READ, "SIG-101", why))?;
-        let envelope = parts.envelope().map_err(|why| self.invalid(READ, "SIG-101", why))?;
-        let text = std::str::from_utf8(json).map_err(|_| self.invalid(READ, "SIG-101", "it is not UTF-8"))?;
+    fn bundle(&mut self, json: &[u8]) -> Result<(Said, Signed), Outcome> {
+        let read = Parts::parse(json).and_then(|parts| {
+            let envelope = parts.envelope()?;
+            let proof = parts.proof(&envelope)?;
+            Ok((parts, envelope, proof))
+        });
+        let (parts, envelope, proof) = read.map_err(|why| self.invalid(READ, "SIG-101", why))?;
         self.done(READ, "a bundle");
         let said = self.said(&envelope)?;
-        let material = &parts.verification_material;
         let signed = Signed {
             message: envelope.pae(),
-            hint: material.public_key.as_ref().map(|key| key.hint.clone().into_owned()).unwrap_or_default(),
             signatures: envelope.signatures.into_iter().map(|signature| signature.bytes).collect(),
-            bundle: Some(std::borrow::Cow::Borrowed(text)),
-            logged: material.has_log_entry(),
-            keyless: material.is_keyless(),
-            legacy: false,
-            blob: None,
+            hint: parts.hint().unwrap_or_default().to_owned(),
+            keyless: parts.hint().is_none(),
+            proof,
+            unread: None,
+            detached: false,
         };
         Ok((said, signed))
     }
@@ -313,7 +314,7 @@ impl Run<'_> {
         &mut self,
         payload: &[u8],
         annotations: &BTreeMap<String, String>,
-    ) -> Result<(Said, Signed<'static>), Outcome> {
+    ) -> Result<(Said, Signed), Outcome> {
         self.done(READ, "a signature in the scheme of cosign 2");
         self.predicate_type = Some(predicate::SIGNATURE.into());
         let parsed = SimpleSigning::parse(payload).map_err(|why| self.invalid(STATEMENT, "SIG-113", why))?;
@@ -326,38 +327,32 @@ impl Run<'_> {
         let Some(signature) = decode(signature).filter(|bytes| !bytes.is_empty()) else {
             return Err(self.invalid(SIGNATURE, "SIG-101", "it carries no signature"));
         };
-        let content = json!({
-            "messageDigest": {
-                "algorithm": "SHA2_256",
-                "digest": STANDARD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, payload)),
-            },
-            "signature": STANDARD.encode(&signature),
-        });
-        let bundle = keyless_bundle(annotations, ("messageSignature", content))
-            .transpose()
-            .map_err(|why| self.invalid(READ, "SIG-101", why))?;
+        let content = || Ok(material::of_message(payload, &signature));
+        let proof = legacy::proof(annotations, content).map_err(|why| self.invalid(READ, "SIG-101", why))?;
         let empty = RawValue::from_string("{}".into()).expect("an empty object is JSON");
         let said =
             Said { role: Role::Signature, predicate_type: predicate::SIGNATURE.into(), predicate: empty };
-        Ok((said, legacy(payload.to_vec(), vec![signature], bundle, Some(payload.to_vec()))))
+        Ok((said, Signed::legacy(payload.to_vec(), vec![signature], proof, true)))
     }
 
     fn legacy_attestation(
         &mut self,
         envelope: &[u8],
         annotations: &BTreeMap<String, String>,
-    ) -> Result<(Said, Signed<'static>), Outcome> {
-        let parsed = Envelope::parse(envelope).map_err(|why| self.invalid(READ, "SIG-101", why))?;
+    ) -> Result<(Said, Signed), Outcome> {
+        if envelope.len() > MOST_BUNDLE {
+            return Err(self.invalid(READ, "SIG-101", format!("it has more than {MOST_BUNDLE} bytes")));
+        }
+        let read = Envelope::parse(envelope).and_then(|envelope| {
+            let proof = legacy::proof(annotations, || material::of_envelope(&envelope))?;
+            Ok((envelope, proof))
+        });
+        let (envelope, proof) = read.map_err(|why| self.invalid(READ, "SIG-101", why))?;
         self.done(READ, "an attestation in the scheme of cosign 2");
-        let said = self.said(&parsed)?;
-        let content = serde_json::from_slice(envelope)
-            .map_err(|error| self.invalid(READ, "SIG-101", error.to_string()))?;
-        let bundle = keyless_bundle(annotations, ("dsseEnvelope", content))
-            .transpose()
-            .map_err(|why| self.invalid(READ, "SIG-101", why))?;
-        let message = parsed.pae();
-        let signatures = parsed.signatures.into_iter().map(|signature| signature.bytes).collect();
-        Ok((said, legacy(message, signatures, bundle, None)))
+        let said = self.said(&envelope)?;
+        let message = envelope.pae();
+        let signatures = envelope.signatures.into_iter().map(|signature| signature.bytes).collect();
+        Ok((said, Signed::legacy(message, signatures, proof, false)))
     }
 
     /// Steps 2 and 3.
@@ -387,19 +382,22 @@ impl Run<'_> {
         Outcome::Foreign { about }
     }
 
-    fn by_key(&mut self, said: Said, signed: &Signed<'_>) -> Result<Outcome, Outcome> {
-        let trust = self.trust;
-        let verifies = |candidate: &&TrustedKey| {
+    fn by_key(&mut self, said: Said, signed: &Signed) -> Result<Outcome, Outcome> {
+        let keys = &self.trust.keys;
+        let hint: String = signed.hint.chars().take(80).collect();
+        // What the hint names comes first: a message of megabytes is hashed for each.
+        let (named, others): (Vec<_>, Vec<_>) =
+            keys.iter().partition(|candidate| candidate.key.fingerprint() == hint);
+        let verifies = |candidate: &&&TrustedKey| {
             signed.signatures.iter().any(|signature| candidate.key.verifies(&signed.message, signature))
         };
-        let Some(trusted) = trust.keys.iter().find(verifies) else {
-            let hint: String = signed.hint.chars().take(80).collect();
-            if trust.keys.iter().any(|candidate| candidate.key.fingerprint() == hint) {
+        let Some(found) = named.iter().chain(&others).find(verifies) else {
+            if !named.is_empty() {
                 self.done(SIGNER, format!("key {hint}"));
                 let why = "the signature is not this key's over these bytes: something was changed";
                 return Err(self.invalid(SIGNATURE, "SIG-102", why));
             }
-            let why = match (trust.keys.len(), hint.as_str()) {
+            let why = match (keys.len(), hint.as_str()) {
                 (0, "") => "signed by a key, and no key is trusted".to_owned(),
                 (0, hint) => format!("signed by key {hint}, and no key is trusted"),
                 (_, "") => "no trusted key made the signature".to_owned(),
@@ -407,72 +405,135 @@ impl Run<'_> {
             };
             return Err(self.untrusted(SIGNER, "SIG-103", why));
         };
-        let fingerprint = trusted.key.fingerprint();
+        let fingerprint = found.key.fingerprint();
         self.done(SIGNER, format!("key {fingerprint}"));
-        self.done(SIGNATURE, trusted.key.algorithm().to_string());
+        self.done(SIGNATURE, found.key.algorithm().to_string());
         self.not_applicable(CERTIFICATE, "signed by a key");
-        let proven = self.logged_by_key(signed, trusted)?;
+        let proven = self.proven_for_key(signed, &found.key)?;
+        // The same key may be trusted for one role until then, for another since.
+        let same = || keys.iter().filter(|trusted| trusted.key == found.key);
+        let (at, role) = (self.latest(proven), said.role);
+        let trusted = same()
+            .find(|trusted| trusted.signs_at(at) && allows(trusted.roles.as_ref(), role))
+            .or_else(|| same().find(|trusted| trusted.signs_at(at)))
+            .unwrap_or(found);
         self.key_valid(trusted, proven)?;
         self.not_applicable(IDENTITY, "signed by a key");
         self.role(&said, trusted.roles.as_ref(), &format!("key {fingerprint}"))?;
         Ok(verified(said, SignedBy::Key(fingerprint), proven))
     }
 
-    /// Step 7 for a key: an entry that is there must be right; one that is not
-    /// there is missed only where it is demanded.
-    fn logged_by_key(
-        &mut self,
-        signed: &Signed<'_>,
-        trusted: &TrustedKey,
-    ) -> Result<Option<Timestamp>, Outcome> {
+    /// Step 7 for a key, and the time for step 8: an entry or timestamp that is
+    /// there must be right; one that is not there is missed only where it is
+    /// demanded.
+    fn proven_for_key(&mut self, signed: &Signed, key: &PublicKey) -> Result<Option<Timestamp>, Outcome> {
         let trust = self.trust;
-        let entry = signed.bundle.as_deref().filter(|_| signed.logged);
-        let Some(json) = entry else {
-            if trust.require_log {
-                let why = "a log entry is demanded of signatures by key too, and there is none";
-                return Err(self.untrusted(LOG, "SIG-111", why));
-            }
-            self.not_applicable(LOG, "no entry, and none is demanded");
+        let entries: &[_] = signed.entries();
+        if entries.is_empty() && trust.require_log {
+            let why = match &signed.unread {
+                Some(kind) => {
+                    format!("a log entry is demanded, and this one ({kind}) cannot be verified here")
+                }
+                None => "a log entry is demanded of signatures by key too, and there is none".into(),
+            };
+            return Err(self.untrusted(LOG, "SIG-111", why));
+        }
+        let Some(proof) = &signed.proof else {
+            self.not_applicable(
+                LOG,
+                match &signed.unread {
+                    Some(kind) => {
+                        format!("an entry of a kind ({kind}) that cannot be verified here; none is demanded")
+                    }
+                    None => "no entry, and none is demanded".into(),
+                },
+            );
             return Ok(None);
         };
         let Some(root) = &trust.root else {
             if trust.require_log {
                 return Err(self.unknown(LOG, "SIG-112", "there is no trusted root to verify the log with"));
             }
-            self.not_applicable(LOG, "there is an entry, and no trusted root to verify it with");
-            return Ok(None);
-        };
-        let policy = PublicKeyVerificationPolicy::new(DerPublicKey::new(trusted.key.der().to_vec()));
-        let bundle = SigstoreBundle::from_json(json)
-            .map_err(|error| self.invalid(READ, "SIG-101", error.to_string()))?;
-        // An entry in somebody else's log says nothing, good or bad.
-        let entries = &bundle.verification_material.tlog_entries;
-        let stranger = entries.iter().find(|entry| !root.knows_log_of(entry));
-        if let Some(entry) = stranger {
-            let log = entry.log_id.key_id.to_string();
-            if trust.require_log {
-                let why =
-                    format!("a log entry is demanded, and the trusted root does not know the log {log}");
-                return Err(self.untrusted(LOG, "SIG-111", why));
-            }
             self.not_applicable(
                 LOG,
-                format!("the entry is in log {log}, which the trusted root does not know"),
+                "there is an entry or a timestamp, and no trusted root to verify it with",
             );
             return Ok(None);
-        }
-        match root.verifier.verify(digest_of(self.image), &bundle, &policy) {
-            Ok(result) => {
-                self.done(LOG, "the entry is in the log");
-                Ok(time_of(&result))
+        };
+        let mut proof = std::borrow::Cow::Borrowed(proof);
+        // An entry in somebody else's log says nothing, good or bad.
+        let stranger = entries.iter().find(|entry| !root.knows_log_of(entry));
+        let log = match stranger {
+            Some(entry) => {
+                let log = entry.log_id.key_id.to_string();
+                if trust.require_log {
+                    let why =
+                        format!("a log entry is demanded, and the trusted root does not know the log {log}");
+                    return Err(self.untrusted(LOG, "SIG-111", why));
+                }
+                proof.to_mut().verification_material.tlog_entries.clear();
+                format!("the entry is in log {log}, which the trusted root does not know")
             }
-            Err(error) => Err(self.refused(&error)),
+            None if entries.is_empty() => "no entry, and none is demanded".into(),
+            None => String::new(),
+        };
+        let material = &mut proof.to_mut().verification_material;
+        let stamps = &mut material.timestamp_verification_data.rfc3161_timestamps;
+        if !root.has_timestamp_authorities() {
+            stamps.clear();
         }
+        let logged = !material.tlog_entries.is_empty();
+        if !logged && stamps.is_empty() {
+            self.not_applicable(LOG, log);
+            return Ok(None);
+        }
+        let mut policy = PublicKeyVerificationPolicy::new(DerPublicKey::new(key.der().to_vec()));
+        if !logged {
+            policy = policy.skip_tlog_unsafe();
+        }
+        let result = self.ask_library(root, signed, &proof, &policy)?;
+        if logged {
+            self.done(LOG, in_the_log(&proof));
+        } else {
+            self.not_applicable(LOG, log);
+        }
+        self.time_of(&result)
+    }
+
+    /// What the Sigstore library says.
+    fn ask_library(
+        &mut self,
+        root: &Root,
+        signed: &Signed,
+        proof: &SigstoreBundle,
+        policy: &impl Policy,
+    ) -> Result<VerificationResult, Outcome> {
+        let result = if signed.detached {
+            root.verifier.verify(signed.message.as_slice(), proof, policy)
+        } else {
+            root.verifier.verify(digest_of(self.image), proof, policy)
+        };
+        result.map_err(|error| self.refused(&error))
+    }
+
+    /// The earliest time that is proven; none of them may lie in the future.
+    fn time_of(&mut self, result: &VerificationResult) -> Result<Option<Timestamp>, Outcome> {
+        let times = || result.verified_timestamps().iter().copied().chain(result.integrated_time());
+        let now = self.clock.now;
+        if let Some(future) = times().find(|time| time.duration_since(now) > SKEW) {
+            let why = format!("it was signed at {future}, and it is only {now}");
+            return Err(self.invalid(TIME, "SIG-109", why));
+        }
+        Ok(times().min())
+    }
+
+    /// The latest that something can have been signed.
+    fn latest(&self, proven: Option<Timestamp>) -> Timestamp {
+        [proven, self.clock.known_since].into_iter().flatten().min().unwrap_or(self.clock.now)
     }
 
     /// Step 8 for a key: it signed while it was valid.
     fn key_valid(&mut self, trusted: &TrustedKey, proven: Option<Timestamp>) -> Result<(), Outcome> {
-        let clock = self.clock;
         let (not_before, not_after) = (trusted.not_before, trusted.not_after);
         if not_before.is_none() && not_after.is_none() {
             match proven {
@@ -481,10 +542,9 @@ impl Run<'_> {
             }
             return Ok(());
         }
-        // The latest that it can have been signed.
-        let latest = [proven, clock.known_since].into_iter().flatten().min().unwrap_or(clock.now);
+        let latest = self.latest(proven);
         if let Some(end) = not_after.filter(|end| latest > *end) {
-            let why = match (proven, clock.known_since) {
+            let why = match (proven, self.clock.known_since) {
                 (Some(at), _) => format!("signed at {at}, after the key ended on {end}"),
                 (None, Some(at)) => format!("first known at {at}, after the key ended on {end}"),
                 (None, None) => {
@@ -501,34 +561,28 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn by_identity(&mut self, said: Said, signed: &Signed<'_>) -> Result<Outcome, Outcome> {
+    fn by_identity(&mut self, said: Said, signed: &Signed) -> Result<Outcome, Outcome> {
         let trust = self.trust;
         let Some(root) = &trust.root else {
             let why = "signed by an identity, and there is no trusted root to verify that with";
             return Err(self.unknown(SIGNER, "SIG-112", why));
         };
-        self.done(SIGNER, "a certificate");
-        if !signed.logged {
-            return Err(self.invalid(LOG, "SIG-108", "a signature without a key needs a log entry"));
-        }
-        let json = signed.bundle.as_deref().unwrap_or_default();
-        let bundle = SigstoreBundle::from_json(json)
-            .map_err(|error| self.invalid(READ, "SIG-101", error.to_string()))?;
-        self.signed_by_certificate(signed, &bundle)?;
-        let mut policy = VerificationPolicy::any_identity();
-        if signed.legacy {
-            // Its entries have the log's signed promise instead of a proof; it
-            // is verified before the entry's time is used.
-            policy = policy.skip_tlog_unsafe();
-        }
-        let verified_by_root = match &signed.blob {
-            Some(blob) => root.verifier.verify(blob.as_slice(), &bundle, &policy),
-            None => root.verifier.verify(digest_of(self.image), &bundle, &policy),
+        let Some(proof) = &signed.proof else {
+            return Err(self.invalid(READ, "SIG-101", "it has no certificate"));
         };
-        let result = verified_by_root.map_err(|error| self.refused(&error))?;
-        let at = time_of(&result);
+        self.done(SIGNER, "a certificate");
+        if signed.entries().is_empty() {
+            let why = match &signed.unread {
+                Some(kind) => format!("its log entry is of a kind ({kind}) that cannot be verified here"),
+                None => "a signature without a key needs a log entry".into(),
+            };
+            return Err(self.invalid(LOG, "SIG-108", why));
+        }
+        self.signed_by_certificate(signed, proof)?;
+        let result = self.ask_library(root, signed, proof, &VerificationPolicy::any_identity())?;
         self.done(CERTIFICATE, "its chain ends in the trusted root");
-        self.done(LOG, if signed.legacy { "the log promised the entry" } else { "the entry is in the log" });
+        self.done(LOG, in_the_log(proof));
+        let at = self.time_of(&result)?;
         let Some(time) = at else {
             return Err(self.invalid(TIME, "SIG-109", "no log and no authority proves when it was signed"));
         };
@@ -554,7 +608,7 @@ impl Run<'_> {
 
     /// Step 5 for an identity: before what is about the signature is looked at,
     /// so that a changed byte is told from a wrong timestamp or entry.
-    fn signed_by_certificate(&mut self, signed: &Signed<'_>, bundle: &SigstoreBundle) -> Result<(), Outcome> {
+    fn signed_by_certificate(&mut self, signed: &Signed, bundle: &SigstoreBundle) -> Result<(), Outcome> {
         let parsed = bundle.signing_certificate().map(crypto::parse_certificate_info);
         let certificate = match parsed {
             Some(Ok(certificate)) => certificate,
@@ -562,9 +616,10 @@ impl Run<'_> {
             None => return Err(self.invalid(READ, "SIG-101", "it has no certificate")),
         };
         let algorithm = certificate.key_algorithm;
-        let scheme = match &signed.blob {
-            Some(_) => algorithm.resolve_signing_scheme(HashAlgorithm::Sha2256),
-            None => Ok(algorithm.default_signing_scheme()),
+        let scheme = if signed.detached {
+            algorithm.resolve_signing_scheme(HashAlgorithm::Sha2256)
+        } else {
+            Ok(algorithm.default_signing_scheme())
         };
         let [signature] = signed.signatures.as_slice() else {
             let why = "a certificate goes with one signature, and there are more";
@@ -627,22 +682,27 @@ impl Run<'_> {
     }
 }
 
-fn legacy(
-    message: Vec<u8>,
-    signatures: Vec<Vec<u8>>,
-    bundle: Option<String>,
-    blob: Option<Vec<u8>>,
-) -> Signed<'static> {
-    let logged = bundle.as_ref().is_some_and(|json| json.contains("\"inclusionPromise\""));
-    Signed {
-        message,
-        signatures,
-        hint: String::new(),
-        keyless: bundle.is_some(),
-        bundle: bundle.map(std::borrow::Cow::Owned),
-        logged,
-        legacy: true,
-        blob,
+impl Signed {
+    /// In the scheme of cosign 2, where nothing names the key.
+    fn legacy(message: Vec<u8>, signatures: Vec<Vec<u8>>, proof: legacy::Proof, detached: bool) -> Self {
+        let legacy::Proof { bundle: proof, unread } = proof;
+        let keyless = proof.as_ref().is_some_and(|bundle| bundle.signing_certificate().is_some());
+        Self { message, signatures, hint: String::new(), keyless, proof, unread, detached }
+    }
+
+    /// The log entries that go with the signature.
+    fn entries(&self) -> &[TransparencyLogEntry] {
+        self.proof.as_ref().map_or(&[], |bundle| &bundle.verification_material.tlog_entries)
+    }
+}
+
+/// What is known of the entries once they were verified.
+fn in_the_log(bundle: &SigstoreBundle) -> &'static str {
+    let mut entries = bundle.verification_material.tlog_entries.iter();
+    if entries.all(|entry| entry.inclusion_proof.is_some()) {
+        "the entry is in the log"
+    } else {
+        "the log promised the entry"
     }
 }
 
@@ -658,8 +718,4 @@ fn verified(said: Said, by: SignedBy, at: Option<Timestamp>) -> Outcome {
 
 fn digest_of(image: &Digest) -> ArtifactDigest {
     ArtifactDigest::sha256(Sha256Hash::new(*image.as_bytes()))
-}
-
-fn time_of(result: &VerificationResult) -> Option<Timestamp> {
-    result.integrated_time().or_else(|| result.verified_timestamps().iter().min().copied())
 }
