@@ -21,8 +21,8 @@ pub(super) struct Put<'a> {
 
 /// How a write that must not be repeated blindly ended.
 pub(super) enum Written {
-    /// It is there.
-    Stored,
+    /// It is there; what the registry said.
+    Stored(Answer),
     /// The condition did not hold: somebody else was faster.
     Moved,
     /// Something that the manifest names is not in the registry.
@@ -62,10 +62,10 @@ impl Put<'_> {
     }
 
     /// Writes it, again and again within the policy: for what stays the same
-    /// however often it is written. The registry's answer.
-    pub(super) async fn repeatedly(&self) -> Result<Answer, Error> {
+    /// however often it is written.
+    pub(super) async fn repeatedly(&self) -> Result<(), Error> {
         let answer = self.reader.wire.small(&self.call(HeaderMap::new())?, ERROR_BODY).await?;
-        self.accepted(answer).await
+        self.accepted(answer).await.map(drop)
     }
 
     /// Writes it once, if the conditions hold where a registry knows them.
@@ -86,7 +86,7 @@ impl Put<'_> {
         let dangling = Body::parse(&answer.body)
             .is_some_and(|body| body.codes().any(|code| code == Code::ManifestBlobUnknown));
         match self.accepted(answer).await {
-            Ok(_) => Ok(Written::Stored),
+            Ok(answer) => Ok(Written::Stored(answer)),
             Err(error) if dangling => Ok(Written::Dangling(error)),
             Err(error) => Err(error),
         }
