@@ -14,12 +14,12 @@ pub struct Limits {
     /// Files of one document.
     pub files: usize,
     /// Steps that comparing may take before it is given up; real documents of
-    /// 13 MB need about a hundredth.
+    /// 13 MB need about a hundredth of what is allowed. Memory grows with them.
     pub steps: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { bytes: 200 << 20, depth: 256, nodes: 20_000_000, files: 2_000, steps: 200_000_000 }
+        Self { bytes: 200 << 20, depth: 256, nodes: 20_000_000, files: 2_000, steps: 8_000_000 }
     }
 }

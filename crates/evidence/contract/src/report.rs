@@ -14,6 +14,9 @@ use crate::tree::Id;
 /// Names of so many subjects are spelt out in a sentence.
 const SPELT: usize = 6;
 
+/// Who uses what is looked up in so many steps; real documents need a thousandth.
+const LOOKS: u64 = 200_000_000;
+
 /// Says to parts to fields.
 type Clauses = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
@@ -58,10 +61,8 @@ pub(crate) fn findings(old: &Contract, new: &Contract, comparison: &Comparison) 
         }
     }
     let mut users = Users::new(comparison);
-    let mut findings: Vec<Finding> = fold(groups.into_values())
-        .into_iter()
-        .map(|groups| finding(groups, comparison, &mut users))
-        .collect();
+    let mut findings: Vec<Finding> =
+        fold(groups.into_values()).into_iter().map(|groups| finding(groups, &mut users)).collect();
     findings.sort_by(|one, two| {
         let key = |finding: &Finding| {
             (std::cmp::Reverse(finding.level), finding.location.clone(), finding.rule.clone())
@@ -81,10 +82,10 @@ fn fold(groups: impl Iterator<Item = Group>) -> Vec<Vec<Group>> {
     folded.into_values().collect()
 }
 
-fn finding(groups: Vec<Group>, comparison: &Comparison, users: &mut Users<'_>) -> Finding {
+fn finding(groups: Vec<Group>, users: &mut Users<'_>) -> Finding {
     let first = &groups[0];
     let at: BTreeSet<u32> = groups.iter().flat_map(|group| &group.at).copied().collect();
-    let operations = users.operations(&at);
+    let (operations, complete) = users.operations(&at);
     let rule = first.rule;
     let mut message = if rule.level == Level::Editorial {
         let count = first.details.len();
@@ -99,6 +100,9 @@ fn finding(groups: Vec<Group>, comparison: &Comparison, users: &mut Users<'_>) -
         level = Level::Additive;
         message.push_str(" (only in operations that are not stable yet)");
     }
+    if !complete {
+        message.push_str(" (not all operations that it affects are listed)");
+    }
     let shown: BTreeSet<String> =
         operations.iter().map(|operation| format!("{} {}", operation.method, operation.path)).collect();
     let lead = operations.iter().min_by_key(|operation| (&operation.path, &operation.method));
@@ -110,7 +114,6 @@ fn finding(groups: Vec<Group>, comparison: &Comparison, users: &mut Users<'_>) -
     };
     let mut components = if rule.level == Level::Editorial { Vec::new() } else { components }.into_iter();
     let details: Vec<Detail> = groups.iter().flat_map(|group| group.details.values().cloned()).collect();
-    let _ = comparison;
     Finding {
         rule: rule.page.code.into(),
         name: rule.page.name.into(),
@@ -199,15 +202,17 @@ struct Users<'a> {
     /// The round in which a part was last seen.
     seen: Vec<u32>,
     round: u32,
+    /// Parts that may still be looked at.
+    left: u64,
 }
 
 impl<'a> Users<'a> {
     fn new(comparison: &'a Comparison) -> Self {
-        Self { comparison, seen: vec![0; comparison.users.len()], round: 0 }
+        Self { comparison, seen: vec![0; comparison.users.len()], round: 0, left: LOOKS }
     }
 
-    /// The operations that use any of these parts.
-    fn operations(&mut self, parts: &BTreeSet<u32>) -> Vec<&'a Operation> {
+    /// The operations that use any of these parts, and whether these are all.
+    fn operations(&mut self, parts: &BTreeSet<u32>) -> (Vec<&'a Operation>, bool) {
         self.round += 1;
         let mut found = Vec::new();
         let mut open: Vec<u32> = parts.iter().copied().collect();
@@ -220,8 +225,11 @@ impl<'a> Users<'a> {
             {
                 found.push(operation);
             }
-            open.extend(&self.comparison.users[part as usize]);
+            let users = &self.comparison.users[part as usize];
+            let Some(left) = self.left.checked_sub(users.len() as u64 + 1) else { return (found, false) };
+            self.left = left;
+            open.extend(users);
         }
-        found
+        (found, true)
     }
 }

@@ -1,11 +1,13 @@
 //! Words for people: descriptions, titles, examples. They are compared where
 //! they stand, without regard to what they describe.
 
+use std::collections::HashSet;
+
 use super::{Engine, WHOLE};
 use crate::delta::What;
 use crate::error::Error;
 use crate::load::is_map;
-use crate::tree::{Id, Kind};
+use crate::tree::{Id, Kind, Tree};
 
 /// Keywords that only people read.
 const WORDS: [&str; 9] = [
@@ -58,9 +60,13 @@ impl Engine<'_> {
                     }
                 }
                 (Kind::Array, Kind::Array) => {
-                    open.extend(
-                        was.tree.items(old).zip(is.tree.items(new)).map(|(old, new)| (old, new, false)),
-                    );
+                    // What stands somewhere else word for word was only moved.
+                    let hashes = |tree: &Tree, list| tree.items(list).map(|item| tree.hash(item)).collect();
+                    let (before, after): (HashSet<u64>, HashSet<u64>) =
+                        (hashes(&was.tree, old), hashes(&is.tree, new));
+                    let left_old = was.tree.items(old).filter(|item| !after.contains(&was.tree.hash(*item)));
+                    let left_new = is.tree.items(new).filter(|item| !before.contains(&is.tree.hash(*item)));
+                    open.extend(left_old.zip(left_new).map(|(old, new)| (old, new, false)));
                 }
                 _ => {}
             }

@@ -10,6 +10,9 @@ use crate::error::Error;
 use crate::schema::{Flat, Side, Term, Union};
 use crate::tree::Id;
 
+/// What a variant is recognised by.
+type Key = fn(&mut Side<'_>, Term) -> Result<Option<String>, Error>;
+
 /// Variants that are left over are compared with each other by their
 /// properties; more than so many are not.
 const MOST: usize = 64;
@@ -74,8 +77,7 @@ impl Engine<'_> {
     ) -> Result<(), Error> {
         let mut left_old: Vec<usize> = (0..old.0.len()).collect();
         let mut left_new: Vec<usize> = (0..new.0.len()).collect();
-        let keys: [fn(&mut Side<'_>, Term) -> Result<Option<String>, Error>; 3] =
-            [identity, constants, title];
+        let keys: [Key; 3] = [identity, constants, title];
         self.steps.take(old.0.len() + new.0.len())?;
         for (round, key) in keys.into_iter().enumerate() {
             let mut by_key: HashMap<String, usize> = HashMap::new();

@@ -15,6 +15,8 @@ pub(crate) struct FileName {
     pub(crate) relative: String,
     /// The name of the first file in its folder.
     pub(crate) root: String,
+    /// That folder, with a slash at its end unless it is the present one.
+    folder: String,
 }
 
 /// What a reference means.
@@ -29,14 +31,13 @@ pub(crate) struct Target {
 impl FileName {
     /// The first file.
     pub(crate) fn first(shown: &str) -> Self {
-        let root = shown.rsplit('/').next().unwrap_or(shown).to_owned();
-        Self { shown: shown.into(), relative: String::new(), root }
+        let (folder, root) = shown.split_at(shown.rfind('/').map_or(0, |slash| slash + 1));
+        Self { shown: shown.into(), relative: String::new(), root: root.into(), folder: folder.into() }
     }
 
     /// Another file of the same document.
     pub(crate) fn other(&self, relative: &str) -> Self {
-        let folder = self.shown.strip_suffix(self.root.as_str()).unwrap_or_default();
-        Self { shown: join(folder, relative), relative: relative.into(), root: self.root.clone() }
+        Self { shown: join(&self.folder, relative), relative: relative.into(), ..self.clone() }
     }
 
     /// What a reference in this file means.
@@ -129,7 +130,7 @@ mod tests {
     #[test]
     fn a_reference_means_the_same_however_it_is_written() {
         let first = FileName::first("api/openapi.json");
-        let pet = first.other("schemas/pet.yaml");
+        let pet = first.other("owner.yaml").other("schemas/pet.yaml");
         assert_eq!(pet.shown, "api/schemas/pet.yaml");
         for (file, reference, identity) in [
             (&first, "#/components/schemas/Pet", "#/components/schemas/Pet"),

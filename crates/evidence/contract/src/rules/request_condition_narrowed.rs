@@ -21,7 +21,7 @@ fn says(delta: &Delta) -> Option<String> {
         return None;
     }
     match &delta.what {
-        What::Condition { keyword, turn } if matches!(turn, Turn::Narrower | Turn::Other) => {
+        What::Condition { keyword, turn } if *turn != Turn::Wider => {
             Some(format!("accepted only under another condition (`{keyword}`)"))
         }
         What::UnionAppeared => Some("accepted only as one of several variants".into()),

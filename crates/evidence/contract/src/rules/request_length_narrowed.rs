@@ -19,7 +19,7 @@ rule! {
 fn says(delta: &Delta) -> Option<String> {
     match &delta.what {
         What::Length { keyword, old, new, turn }
-            if delta.flow == Some(Flow::Request) && matches!(turn, Turn::Narrower | Turn::Other) =>
+            if delta.flow == Some(Flow::Request) && *turn != Turn::Wider =>
         {
             Some(super::change(
                 keyword,

@@ -17,9 +17,7 @@ rule! {
 
 fn says(delta: &Delta) -> Option<String> {
     match &delta.what {
-        What::Pattern { old, new, turn }
-            if delta.flow == Some(Flow::Request) && matches!(turn, Turn::Narrower | Turn::Other) =>
-        {
+        What::Pattern { old, new, turn } if delta.flow == Some(Flow::Request) && *turn != Turn::Wider => {
             Some(super::change("pattern", old.as_deref(), new.as_deref()))
         }
         _ => None,

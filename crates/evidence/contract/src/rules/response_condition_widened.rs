@@ -20,7 +20,7 @@ fn says(delta: &Delta) -> Option<String> {
         return None;
     }
     match &delta.what {
-        What::Condition { keyword, turn } if matches!(turn, Turn::Wider | Turn::Other) => {
+        What::Condition { keyword, turn } if *turn != Turn::Narrower => {
             Some(format!("no longer under the same condition (`{keyword}`)"))
         }
         What::UnionVanished => Some("no longer limited to several variants".into()),

@@ -17,9 +17,7 @@ rule! {
 
 fn says(delta: &Delta) -> Option<String> {
     match &delta.what {
-        What::Pattern { old, new, turn }
-            if delta.flow == Some(Flow::Response) && matches!(turn, Turn::Wider | Turn::Other) =>
-        {
+        What::Pattern { old, new, turn } if delta.flow == Some(Flow::Response) && *turn != Turn::Narrower => {
             Some(super::change("pattern", old.as_deref(), new.as_deref()))
         }
         _ => None,

@@ -18,7 +18,7 @@ rule! {
 fn says(delta: &Delta) -> Option<String> {
     match &delta.what {
         What::Range { keyword, old, new, turn }
-            if delta.flow == Some(Flow::Response) && matches!(turn, Turn::Wider | Turn::Other) =>
+            if delta.flow == Some(Flow::Response) && *turn != Turn::Narrower =>
         {
             Some(super::change(keyword, old.as_deref(), new.as_deref()))
         }
