@@ -192,7 +192,7 @@ fn scan_text(scanned: &Scanned) -> String {
         (failing, _) => bold(&format!("{failing} severe enough to refuse a deployment")),
     };
     text + &format!(
-        "{counted} advisories affect {} components; {fails}\n{} advisories, {age}\n",
+        "findings: {counted} in {} components; {fails}\nagainst {} advisories, {age}\n",
         report.components, report.database.advisories
     )
 }
