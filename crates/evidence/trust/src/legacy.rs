@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use plimsoll_model::Digest;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sigstore_types::{Bundle, MediaType, SignatureContent};
+use sigstore_types::{Bundle, MediaType, SignatureContent, TimestampToken};
 
 use crate::dsse::decode;
 use crate::material;
@@ -101,25 +101,32 @@ pub(crate) struct Proof {
     pub(crate) bundle: Option<Bundle>,
     /// An entry of a kind that cannot be verified here; which.
     pub(crate) unread: Option<String>,
+    /// A timestamp over the whole layer: that is what cosign 2 has stamped of
+    /// an attestation, and not the signature in it.
+    pub(crate) layer_stamp: Option<TimestampToken>,
 }
 
-/// What goes with the signature of `content`.
+/// What goes with the signature of `content`. `detached`: the layer is what was
+/// signed, and not an envelope that holds the signature.
 ///
 /// # Errors
 /// What is wrong with it, in words.
 pub(crate) fn proof(
     annotations: &BTreeMap<String, String>,
+    detached: bool,
     content: impl FnOnce() -> Result<SignatureContent, String>,
 ) -> Result<Proof, String> {
     let text = |name: &str| annotations.get(name).filter(|text| !text.trim().is_empty());
-    let (leaf, stamp) = (text(CERTIFICATE), text(TIMESTAMP));
+    let leaf = text(CERTIFICATE);
+    let stamp = text(TIMESTAMP).map(|text| timestamp(text)).transpose()?;
+    let (stamp, layer_stamp) = if detached { (stamp, None) } else { (None, stamp) };
     let (entry, unread) = match text(REKOR_BUNDLE).map(|text| log_entry(text)).transpose()? {
         Some(Entry::Known(entry)) => (Some(entry), None),
         Some(Entry::Unread(kind)) => (None, Some(kind)),
         None => (None, None),
     };
     if leaf.is_none() && entry.is_none() && stamp.is_none() {
-        return Ok(Proof { bundle: None, unread });
+        return Ok(Proof { bundle: None, unread, layer_stamp });
     }
     let signer = match leaf {
         Some(leaf) => {
@@ -135,14 +142,15 @@ pub(crate) fn proof(
         None => ("publicKey", json!({})),
     };
     let entries: Vec<Value> = entry.into_iter().collect();
-    let stamps: Vec<Value> = stamp.map(|text| timestamp(text)).transpose()?.into_iter().collect();
+    let stamps: Vec<Value> =
+        stamp.iter().map(|token| json!({ "signedTimestamp": STANDARD.encode(token.as_bytes()) })).collect();
     let material = json!({
         signer.0: signer.1,
         "tlogEntries": entries,
         "timestampVerificationData": { "rfc3161Timestamps": stamps },
     });
     let bundle = material::assemble(MediaType::Bundle0_1, material, content()?)?;
-    Ok(Proof { bundle: Some(bundle), unread })
+    Ok(Proof { bundle: Some(bundle), unread, layer_stamp })
 }
 
 #[derive(Deserialize)]
@@ -151,10 +159,10 @@ struct Timestamp {
     token: String,
 }
 
-fn timestamp(text: &str) -> Result<Value, String> {
+fn timestamp(text: &str) -> Result<TimestampToken, String> {
     let Timestamp { token } =
         serde_json::from_str(text).map_err(|error| format!("its timestamp: {error}"))?;
-    Ok(json!({ "signedTimestamp": token }))
+    decode(&token).map(TimestampToken::new).ok_or_else(|| "its timestamp is not base64".into())
 }
 
 fn certificates(pem: &str) -> Result<Vec<String>, String> {

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use sigstore_trust_root::{SIGSTORE_PRODUCTION_TRUSTED_ROOT, TrustedRoot};
-use sigstore_types::TransparencyLogEntry;
+use sigstore_types::{SignatureBytes, TimestampToken, TransparencyLogEntry, TsaAuthority};
 use sigstore_verify::Verifier;
+use sigstore_verify::tsa::verify_timestamp_for_authority;
 
 use crate::error::Error;
 use crate::key::PublicKey;
@@ -96,7 +97,7 @@ pub struct Root {
     pub(crate) verifier: Verifier,
     /// Names of the logs whose keys it has.
     logs: BTreeSet<Vec<u8>>,
-    has_timestamp_authorities: bool,
+    authorities: Vec<TsaAuthority>,
 }
 
 impl std::fmt::Debug for Root {
@@ -115,14 +116,30 @@ impl Root {
         let root = TrustedRoot::from_json(json).map_err(|error| wrong(error.to_string()))?;
         let verifier = Verifier::new(&root).map_err(|error| wrong(error.to_string()))?;
         let logs = root.tlogs.iter().map(|log| log.log_id.key_id.as_bytes().to_vec()).collect();
-        let has_timestamp_authorities = !root.timestamp_authorities.is_empty();
-        Ok(Self { verifier, logs, has_timestamp_authorities })
+        let authorities = root.tsa_authorities();
+        Ok(Self { verifier, logs, authorities })
     }
 
     /// Whether it has any timestamp authority. Without one a timestamp says
     /// nothing, good or bad.
     pub(crate) fn has_timestamp_authorities(&self) -> bool {
-        self.has_timestamp_authorities
+        !self.authorities.is_empty()
+    }
+
+    /// The time of a timestamp over `bytes`, by one of the authorities.
+    ///
+    /// # Errors
+    /// Why none of them gave it, in words.
+    pub(crate) fn time_of(&self, token: &TimestampToken, bytes: &[u8]) -> Result<Timestamp, String> {
+        let bytes = SignatureBytes::from_bytes(bytes);
+        let mut why = "the trusted root has no timestamp authority".to_owned();
+        for authority in &self.authorities {
+            match verify_timestamp_for_authority(token, &bytes, authority) {
+                Ok(time) => return Ok(time),
+                Err(error) => why = error.to_string(),
+            }
+        }
+        Err(why)
     }
 
     /// Whether it has the key of the log that an entry says it is in.

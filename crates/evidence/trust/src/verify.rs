@@ -21,8 +21,8 @@ use plimsoll_model::Digest;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sigstore_types::{
-    ArtifactDigest, Bundle as SigstoreBundle, DerPublicKey, HashAlgorithm, Sha256Hash, SignatureBytes,
-    TransparencyLogEntry,
+    ArtifactDigest, Bundle as SigstoreBundle, DerPublicKey, HashAlgorithm, MediaType, Sha256Hash,
+    SignatureBytes, TimestampToken, TransparencyLogEntry,
 };
 use sigstore_verify::{
     Policy, PublicKeyVerificationPolicy, TransparencyLogError, VerificationPolicy, VerificationResult, crypto,
@@ -233,6 +233,8 @@ struct Signed {
     proof: Option<SigstoreBundle>,
     /// A log entry of a kind that cannot be verified here; which.
     unread: Option<String>,
+    /// A timestamp, and the layer that it is over.
+    stamped_layer: Option<(TimestampToken, Vec<u8>)>,
     /// Whether the message itself was signed, and not an envelope around it.
     detached: bool,
 }
@@ -305,6 +307,7 @@ impl Run<'_> {
             keyless: parts.hint().is_none(),
             proof,
             unread: None,
+            stamped_layer: None,
             detached: false,
         };
         Ok((said, signed))
@@ -328,11 +331,12 @@ impl Run<'_> {
             return Err(self.invalid(SIGNATURE, "SIG-101", "it carries no signature"));
         };
         let content = || Ok(material::of_message(payload, &signature));
-        let proof = legacy::proof(annotations, content).map_err(|why| self.invalid(READ, "SIG-101", why))?;
+        let proof =
+            legacy::proof(annotations, true, content).map_err(|why| self.invalid(READ, "SIG-101", why))?;
         let empty = RawValue::from_string("{}".into()).expect("an empty object is JSON");
         let said =
             Said { role: Role::Signature, predicate_type: predicate::SIGNATURE.into(), predicate: empty };
-        Ok((said, Signed::legacy(payload.to_vec(), vec![signature], proof, true)))
+        Ok((said, Signed::legacy(payload.to_vec(), vec![signature], proof, None)))
     }
 
     fn legacy_attestation(
@@ -343,8 +347,9 @@ impl Run<'_> {
         if envelope.len() > MOST_BUNDLE {
             return Err(self.invalid(READ, "SIG-101", format!("it has more than {MOST_BUNDLE} bytes")));
         }
-        let read = Envelope::parse(envelope).and_then(|envelope| {
-            let proof = legacy::proof(annotations, || material::of_envelope(&envelope))?;
+        let layer = envelope;
+        let read = Envelope::parse(layer).and_then(|envelope| {
+            let proof = legacy::proof(annotations, false, || material::of_envelope(&envelope))?;
             Ok((envelope, proof))
         });
         let (envelope, proof) = read.map_err(|why| self.invalid(READ, "SIG-101", why))?;
@@ -352,7 +357,7 @@ impl Run<'_> {
         let said = self.said(&envelope)?;
         let message = envelope.pae();
         let signatures = envelope.signatures.into_iter().map(|signature| signature.bytes).collect();
-        Ok((said, Signed::legacy(message, signatures, proof, false)))
+        Ok((said, Signed::legacy(message, signatures, proof, Some(layer))))
     }
 
     /// Steps 2 and 3.
@@ -409,7 +414,8 @@ impl Run<'_> {
         self.done(SIGNER, format!("key {fingerprint}"));
         self.done(SIGNATURE, found.key.algorithm().to_string());
         self.not_applicable(CERTIFICATE, "signed by a key");
-        let proven = self.proven_for_key(signed, &found.key)?;
+        let logged = self.proven_for_key(signed, &found.key)?;
+        let proven = [logged, self.layer_time(signed)?].into_iter().flatten().min();
         // The same key may be trusted for one role until then, for another since.
         let same = || keys.iter().filter(|trusted| trusted.key == found.key);
         let (at, role) = (self.latest(proven), said.role);
@@ -477,7 +483,8 @@ impl Run<'_> {
             None if entries.is_empty() => "no entry, and none is demanded".into(),
             None => String::new(),
         };
-        let material = &mut proof.to_mut().verification_material;
+        let bundle = proof.to_mut();
+        let material = &mut bundle.verification_material;
         let stamps = &mut material.timestamp_verification_data.rfc3161_timestamps;
         if !root.has_timestamp_authorities() {
             stamps.clear();
@@ -490,6 +497,10 @@ impl Run<'_> {
         let mut policy = PublicKeyVerificationPolicy::new(DerPublicKey::new(key.der().to_vec()));
         if !logged {
             policy = policy.skip_tlog_unsafe();
+            // The first version has always an entry.
+            if bundle.media_type == MediaType::Bundle0_1 {
+                bundle.media_type = MediaType::Bundle0_2;
+            }
         }
         let result = self.ask_library(root, signed, &proof, &policy)?;
         if logged {
@@ -519,12 +530,29 @@ impl Run<'_> {
     /// The earliest time that is proven; none of them may lie in the future.
     fn time_of(&mut self, result: &VerificationResult) -> Result<Option<Timestamp>, Outcome> {
         let times = || result.verified_timestamps().iter().copied().chain(result.integrated_time());
-        let now = self.clock.now;
-        if let Some(future) = times().find(|time| time.duration_since(now) > SKEW) {
-            let why = format!("it was signed at {future}, and it is only {now}");
-            return Err(self.invalid(TIME, "SIG-109", why));
+        if let Some(latest) = times().max() {
+            self.not_in_the_future(latest)?;
         }
         Ok(times().min())
+    }
+
+    fn not_in_the_future(&mut self, time: Timestamp) -> Result<(), Outcome> {
+        let now = self.clock.now;
+        if time.duration_since(now) > SKEW {
+            let why = format!("it was signed at {time}, and it is only {now}");
+            return Err(self.invalid(TIME, "SIG-109", why));
+        }
+        Ok(())
+    }
+
+    /// The time of a timestamp over the layer, where there is one and an
+    /// authority that could have given it.
+    fn layer_time(&mut self, signed: &Signed) -> Result<Option<Timestamp>, Outcome> {
+        let root = self.trust.root.as_ref().filter(|root| root.has_timestamp_authorities());
+        let (Some(root), Some((token, layer))) = (root, &signed.stamped_layer) else { return Ok(None) };
+        let time = root.time_of(token, layer).map_err(|why| self.invalid(TIME, "SIG-109", why))?;
+        self.not_in_the_future(time)?;
+        Ok(Some(time))
     }
 
     /// The latest that something can have been signed.
@@ -582,7 +610,17 @@ impl Run<'_> {
         let result = self.ask_library(root, signed, proof, &VerificationPolicy::any_identity())?;
         self.done(CERTIFICATE, "its chain ends in the trusted root");
         self.done(LOG, in_the_log(proof));
-        let at = self.time_of(&result)?;
+        let logged = self.time_of(&result)?;
+        let stamped = self.layer_time(signed)?;
+        let certificate = result.certificate();
+        let valid = |time: &Timestamp| {
+            certificate.is_some_and(|valid| (valid.not_before..=valid.not_after).contains(time))
+        };
+        if let Some(time) = stamped.filter(|time| !valid(time)) {
+            let why = format!("it was stamped at {time}, while the certificate was not valid");
+            return Err(self.invalid(TIME, "SIG-109", why));
+        }
+        let at = [logged, stamped].into_iter().flatten().min();
         let Some(time) = at else {
             return Err(self.invalid(TIME, "SIG-109", "no log and no authority proves when it was signed"));
         };
@@ -683,11 +721,19 @@ impl Run<'_> {
 }
 
 impl Signed {
-    /// In the scheme of cosign 2, where nothing names the key.
-    fn legacy(message: Vec<u8>, signatures: Vec<Vec<u8>>, proof: legacy::Proof, detached: bool) -> Self {
-        let legacy::Proof { bundle: proof, unread } = proof;
+    /// In the scheme of cosign 2, where nothing names the key. `envelope`: the
+    /// layer, where it is one.
+    fn legacy(
+        message: Vec<u8>,
+        signatures: Vec<Vec<u8>>,
+        proof: legacy::Proof,
+        envelope: Option<&[u8]>,
+    ) -> Self {
+        let legacy::Proof { bundle: proof, unread, layer_stamp } = proof;
         let keyless = proof.as_ref().is_some_and(|bundle| bundle.signing_certificate().is_some());
-        Self { message, signatures, hint: String::new(), keyless, proof, unread, detached }
+        let stamped_layer = layer_stamp.zip(envelope).map(|(stamp, layer)| (stamp, layer.to_vec()));
+        let detached = envelope.is_none();
+        Self { message, signatures, hint: String::new(), keyless, proof, unread, stamped_layer, detached }
     }
 
     /// The log entries that go with the signature.

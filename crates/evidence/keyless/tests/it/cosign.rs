@@ -22,13 +22,13 @@ const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 
 /// A repository in a registry.
-struct Repository {
+pub(super) struct Repository {
     registry: TestRegistry,
     client: reqwest::Client,
 }
 
 impl Repository {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         Self { registry: TestRegistry::start(), client: reqwest::Client::new() }
     }
 
@@ -36,7 +36,7 @@ impl Repository {
         format!("{}/v2/acme/payouts/{rest}", self.registry.url())
     }
 
-    fn reference(&self, digest: &str) -> String {
+    pub(super) fn reference(&self, digest: &str) -> String {
         format!("{}/acme/payouts@{digest}", self.registry.host())
     }
 
@@ -58,7 +58,7 @@ impl Repository {
     }
 
     /// Puts an image without layers there; another one for each `name`.
-    async fn image(&self, name: &str) -> Value {
+    pub(super) async fn image(&self, name: &str) -> Value {
         let rootfs = json!({"type": "layers", "diff_ids": []});
         let config = json!({"architecture": "amd64", "author": name, "os": "linux", "rootfs": rootfs});
         let config = self.blob(CONFIG, config.to_string()).await;
@@ -96,7 +96,7 @@ impl Repository {
     }
 
     /// The first layer of a manifest, and its annotations.
-    async fn layer(&self, manifest: &str) -> (String, BTreeMap<String, String>) {
+    pub(super) async fn layer(&self, manifest: &str) -> (String, BTreeMap<String, String>) {
         let manifest: Value =
             serde_json::from_str(&self.get(&format!("manifests/{manifest}")).await).unwrap();
         let layer = &manifest["layers"][0];
@@ -106,11 +106,11 @@ impl Repository {
 }
 
 /// cosign with a home of its own, and no network but loopback.
-struct Cosign<'a> {
+pub(super) struct Cosign<'a> {
     tool: &'static str,
     peers: Peers,
     sigstore: &'a Sigstore,
-    folder: TempDir,
+    pub(super) folder: TempDir,
 }
 
 impl<'a> Cosign<'a> {
@@ -125,7 +125,7 @@ impl<'a> Cosign<'a> {
 
     /// cosign 2, which asks the internet for what the trusted root says, unless
     /// it is told again.
-    fn two(peers: Peers, sigstore: &'a Sigstore) -> Self {
+    pub(super) fn two(peers: Peers, sigstore: &'a Sigstore) -> Self {
         let cosign = Self { tool: "cosign2", ..Self::new(peers, sigstore, Log::V1) };
         let root: Value = serde_json::from_str(&sigstore.trusted_root()).unwrap();
         let write = |name: &str, label: &str, base64: &Value| {
@@ -140,7 +140,7 @@ impl<'a> Cosign<'a> {
         cosign
     }
 
-    fn run(&self, arguments: &[&str]) -> Result<String, String> {
+    pub(super) fn run(&self, arguments: &[&str]) -> Result<String, String> {
         let mut command: Command = self.peers.command(self.tool);
         command.args(arguments).arg("--allow-http-registry");
         command.current_dir(self.folder.path()).env_clear().env("HOME", self.folder.path());
@@ -150,6 +150,7 @@ impl<'a> Cosign<'a> {
                 .env("SIGSTORE_CT_LOG_PUBLIC_KEY_FILE", "ctlogs.pem")
                 .env("SIGSTORE_ROOT_FILE", "root.pem");
         }
+        command.env("COSIGN_PASSWORD", "");
         let output = command.env("HTTPS_PROXY", "http://127.0.0.1:1").output().unwrap();
         let text = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
         if output.status.success() { Ok(text.concat()) } else { Err(text.concat()) }

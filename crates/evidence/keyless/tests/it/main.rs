@@ -7,6 +7,7 @@ mod careless;
 mod cosign;
 mod faults;
 mod flow;
+mod older;
 mod refusals;
 
 use std::time::Duration;
