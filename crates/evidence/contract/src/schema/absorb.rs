@@ -94,9 +94,9 @@ impl<'a> Side<'a> {
     /// Takes a schema and all that it combines by `$ref` and `allOf`.
     pub(super) fn absorb(&mut self, work: &mut Work<'a>, part: Scoped, top: bool) -> Result<(), Error> {
         let tree = &self.contract.tree;
-        // `nullable` of a whole means it, whatever `allOf` says; that of one part
-        // does not make the others accept null.
-        work.nullable |= top && self.contract.version() == Version::V3_0 && tree.flag(part.node, "nullable");
+        // A whole that says it may be null means it, whatever its `allOf` says; that
+        // of one part does not make the others accept null.
+        work.nullable |= top && self.says_null(part.node);
         let mut open = vec![part];
         while let Some(at) = open.pop() {
             let scope = self.scope(at);
@@ -150,6 +150,15 @@ impl<'a> Side<'a> {
         Ok(())
     }
 
+    /// Whether a schema itself says that `null` is valid.
+    fn says_null(&self, schema: Id) -> bool {
+        let tree = &self.contract.tree;
+        let listed = tree.get(schema, "type").is_some_and(|types| {
+            tree.text(types) == Some("null") || tree.items(types).any(|name| tree.text(name) == Some("null"))
+        });
+        listed || (self.contract.version() == Version::V3_0 && tree.flag(schema, "nullable"))
+    }
+
     /// A keyword without schemas in it.
     fn keyword(&self, work: &mut Work<'a>, schema: Id, key: &'a str, value: Id) -> Result<(), Error> {
         let tree = &self.contract.tree;
@@ -165,8 +174,7 @@ impl<'a> Side<'a> {
                 let types =
                     names.iter().filter_map(|name| Types::named(name)).fold(Types::default(), Types::or);
                 if !types.is_empty() {
-                    let null = types.has(Types::NULL)
-                        || (self.contract.version() == Version::V3_0 && tree.flag(schema, "nullable"));
+                    let null = self.says_null(schema);
                     work.null_typed = Some(work.null_typed.unwrap_or(true) && null);
                     work.types(types.without(Types::NULL), value);
                 }

@@ -225,7 +225,7 @@ impl<'a> Side<'a> {
         let mut work = super::absorb::Work::default();
         let parts = self.parts(term).to_vec();
         for part in &parts {
-            self.absorb(&mut work, *part, true)?;
+            self.absorb(&mut work, *part, parts.len() == 1)?;
         }
         self.open.insert(term);
         let settled = self.settle(&mut work, parts[0].node);

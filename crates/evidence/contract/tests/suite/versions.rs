@@ -37,6 +37,11 @@ fn what_means_the_same_is_the_same() {
         ("{type: object, additionalProperties: true}", "{type: object, additionalProperties: {}}"),
         ("{type: object, additionalProperties: false}", "{type: object, unevaluatedProperties: false}"),
         ("{type: number}", "{type: number, format: double}"),
+        // A whole that may be null may be null.
+        (
+            "{type: [object, 'null'], allOf: [{type: object, properties: {a: {}}}]}",
+            "{type: [object, 'null'], properties: {a: {}}}",
+        ),
         ("{type: [string, 'null'], enum: [a, null]}", "{enum: [null, a]}"),
     ] {
         assert_eq!(schemas("3.1.0", one, two), [""; 0], "{one}\n{two}");
