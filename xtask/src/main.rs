@@ -8,8 +8,8 @@ mod tidy;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask tidy\n       cargo xtask bench [push|again|guard|history|append|start|switch|all] \
-                     [--quick] [--rounds N] [--json]";
+const USAGE: &str = "usage: cargo xtask tidy\n       cargo xtask bench [start|push|again|guard|history|append|switch|verify|\
+                     sbom|scan|secrets|evidence|all] [--quick] [--rounds N] [--json]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -94,15 +94,19 @@ pub(crate) fn output(command: &mut Command) -> Outcome<String> {
 /// How long a command takes from start to end, each of so many times, in
 /// milliseconds. Nothing but its start and end is measured.
 pub(crate) fn repeat(command: &mut Command, times: usize) -> Outcome<Vec<f64>> {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     // The first brings the files into memory.
-    let runs = (0..=times).map(|_| {
-        let since = Instant::now();
-        let status = command.status()?;
-        let took = milliseconds(since.elapsed());
-        if status.success() { Ok(took) } else { Err(failed(command, &status.to_string()).into()) }
-    });
+    let runs = (0..=times).map(|_| once(command));
     Ok(runs.collect::<Outcome<Vec<_>>>()?.split_off(1))
+}
+
+/// How long a command takes from start to end, once, in milliseconds. What it
+/// prints goes nowhere.
+pub(crate) fn once(command: &mut Command) -> Outcome<f64> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let since = Instant::now();
+    let status = command.status().map_err(|error| failed(command, &error.to_string()))?;
+    let took = milliseconds(since.elapsed());
+    if status.success() { Ok(took) } else { Err(failed(command, &status.to_string()).into()) }
 }
 
 pub(crate) fn milliseconds(time: Duration) -> f64 {

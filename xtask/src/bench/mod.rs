@@ -8,6 +8,7 @@
 
 mod again;
 mod data;
+mod evidence;
 mod figures;
 mod guard;
 mod history;
@@ -17,8 +18,12 @@ mod peers;
 mod project;
 mod push;
 mod registry;
+mod sbom;
+mod scan;
+mod secrets;
 mod start;
 mod switch;
+mod verify;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -58,7 +63,7 @@ impl Bench {
 
 type Part = fn(&Bench, &mut Figures) -> Outcome<()>;
 
-const PARTS: [(&str, Part); 7] = [
+const PARTS: [(&str, Part); 12] = [
     ("start", start::run),
     ("push", push::run),
     ("again", again::run),
@@ -66,6 +71,11 @@ const PARTS: [(&str, Part); 7] = [
     ("history", history::history),
     ("append", history::append),
     ("switch", switch::run),
+    ("verify", verify::run),
+    ("sbom", sbom::run),
+    ("scan", scan::run),
+    ("secrets", secrets::run),
+    ("evidence", evidence::run),
 ];
 
 /// Runs what the arguments name and prints the figures.
@@ -155,8 +165,8 @@ fn again_in_release(root: &Path, target: &Path, arguments: &[String]) -> Outcome
 fn cargo(root: &Path, arguments: &[&str]) -> Outcome<()> {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(program)
-        .args(arguments)
         .arg("--quiet")
+        .args(arguments)
         .current_dir(root)
         .stdin(Stdio::null())
         .stdout(std::io::stderr())

@@ -31,9 +31,25 @@ impl Steps {
 }
 
 impl Project {
+    /// Sections of the configuration that sign and verify by the key pair of
+    /// [`Project::generate_keys`].
+    pub(crate) const SIGNED: &str = "\n[signing]\nkey = \"file:cosign.key\"\npassword = \"env:COSIGN_PASSWORD\"\n\n\
+                                     [verification]\npublic_keys = [\"file:cosign.pub\"]\n";
+
     /// Makes the repository where it is not there yet. `build` is the build command, which leaves what
     /// goes into the image at `payload`.
     pub(crate) fn create(bench: &Bench, name: &str, host: &str, build: &str) -> Outcome<Self> {
+        Self::create_with(bench, name, host, build, "")
+    }
+
+    /// The same with more sections in its configuration.
+    pub(crate) fn create_with(
+        bench: &Bench,
+        name: &str,
+        host: &str,
+        build: &str,
+        more: &str,
+    ) -> Outcome<Self> {
         let folder = bench.folder.join(name);
         if folder.join("plimsoll.toml").exists() {
             let head = git(&folder, &["rev-parse", "HEAD"])?.trim_end().to_owned();
@@ -48,23 +64,40 @@ impl Project {
              [build]\ncommand = '{build}'\n\n\
              [image]\nbase = \"scratch\"\nentrypoint = [\"/payload\"]\n\n\
              [[image.copy]]\nfrom = \"payload\"\nto = \"/payload\"\n\n\
-             [environments.trial]\ntarget = \"local\"\nreplicas = 1\nlisten = \"127.0.0.1:8080\"\nhealth = \"/\"\n"
+             [environments.trial]\ntarget = \"local\"\nreplicas = 1\nlisten = \"127.0.0.1:8080\"\nhealth = \"/\"\n{more}"
         );
         std::fs::write(folder.join("plimsoll.toml"), config)?;
+        Self::of_folder(bench, folder)
+    }
+
+    /// Makes a repository of a folder, with one commit of all that is in it.
+    pub(crate) fn of_folder(bench: &Bench, folder: PathBuf) -> Outcome<Self> {
         git(&folder, &["init", "--quiet", "--initial-branch=main"])?;
-        git(&folder, &["add", "plimsoll.toml"])?;
+        let mut project = Self { plimsoll: bench.plimsoll.clone(), folder, head: String::new() };
+        project.commit(&["."])?;
+        Ok(project)
+    }
+
+    /// Commits files of the folder as they are.
+    pub(crate) fn commit(&mut self, files: &[&str]) -> Outcome<()> {
+        git(&self.folder, &[&["add"], files].concat())?;
         let identity =
             ["-c", "user.name=bench", "-c", "user.email=bench@localhost", "-c", "commit.gpgsign=false"];
-        git(&folder, &[&identity[..], &["commit", "--quiet", "--message", "Benchmark"]].concat())?;
-        let head = git(&folder, &["rev-parse", "HEAD"])?.trim_end().to_owned();
-        Ok(Self { plimsoll: bench.plimsoll.clone(), folder, head })
+        git(&self.folder, &[&identity[..], &["commit", "--quiet", "--message", "Benchmark"]].concat())?;
+        self.head = git(&self.folder, &["rev-parse", "HEAD"])?.trim_end().to_owned();
+        Ok(())
     }
 
     /// Plimsoll, started here.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.plimsoll);
-        command.args(arguments).current_dir(&self.folder);
+        command.args(arguments).current_dir(&self.folder).env("COSIGN_PASSWORD", "bench");
         command
+    }
+
+    /// Makes a key pair beside the configuration.
+    pub(crate) fn generate_keys(&self) -> Outcome<()> {
+        measure::output(&mut self.command(&["keys", "generate"])).map(drop)
     }
 
     /// Runs a command that prints events.
