@@ -1,6 +1,6 @@
 //! Request bodies, responses, and what is in them by media type.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::operations::named;
 use super::{Engine, Part};
@@ -23,18 +23,18 @@ impl Engine<'_> {
     pub(super) fn responses(&mut self, at: u32, old: Id, new: Id, flow: Flow) -> Result<(), Error> {
         let (was, is) = (self.old.contract, self.new.contract);
         let before = named(was, was.get(old, "responses"));
-        let after = named(is, is.get(new, "responses"));
+        let after: BTreeMap<String, (String, Id)> = named(is, is.get(new, "responses"))
+            .into_iter()
+            .map(|(status, response)| (status.to_ascii_uppercase(), (status, response)))
+            .collect();
         let place = is.get(new, "responses").unwrap_or(new);
-        let mut met = Vec::new();
+        let mut met = BTreeSet::new();
         for (status, response) in before {
             let range = format!("{}XX", status.get(..1).unwrap_or_default());
-            let candidates = [status.to_ascii_uppercase(), range, "default".into()];
-            let other = candidates.iter().find_map(|candidate| {
-                after.iter().find(|(status, _)| status.eq_ignore_ascii_case(candidate))
-            });
-            match other {
+            let candidates = [status.to_ascii_uppercase(), range, "DEFAULT".into()];
+            match candidates.iter().find_map(|candidate| after.get(candidate)) {
                 Some((covering, other)) => {
-                    met.push(covering.clone());
+                    met.insert(covering.clone());
                     self.visit_part(at, Part::Response, response, *other, flow)?;
                 }
                 None => {
@@ -43,7 +43,7 @@ impl Engine<'_> {
                 }
             }
         }
-        for status in after.into_keys() {
+        for (status, _) in after.into_values() {
             if !met.contains(&status) {
                 self.changed(at, What::ResponseAdded { status }, Some(flow), old, place);
             }
@@ -99,6 +99,7 @@ impl Engine<'_> {
             .map(|(key, (_, id))| (key.clone(), *id))
             .collect();
         for (key, (name, was)) in before {
+            self.steps.take(ranges.len() + 1)?;
             let covering =
                 ranges.iter().filter(|(range, _)| covers(range, &key)).max_by_key(|(range, _)| range.len());
             if let Some(is) = after.remove(&key).map(|(_, id)| id).or(covering.map(|(_, id)| *id)) {
@@ -107,9 +108,11 @@ impl Engine<'_> {
                 self.gone(at, What::MediaTypeRemoved { name }, Some(flow), was, new.unwrap_or(places.1));
             }
         }
-        let old_ranges = media_types(self.old.contract, old);
+        let mut old_ranges = media_types(self.old.contract, old);
+        old_ranges.retain(|key, _| key.contains('*'));
         for (key, (name, is)) in after {
-            if !old_ranges.keys().any(|known| known.contains('*') && covers(known, &key)) {
+            self.steps.take(old_ranges.len() + 1)?;
+            if !old_ranges.keys().any(|known| covers(known, &key)) {
                 self.changed(at, What::MediaTypeAdded { name }, Some(flow), old.unwrap_or(places.0), is);
             }
         }
@@ -149,7 +152,7 @@ impl Engine<'_> {
         let (Some(old_schema), Some(new_schema)) = schemas else { return Ok(()) };
         let (old_term, new_term) = (self.old.term(old_schema), self.new.term(new_schema));
         let (old_flat, new_flat) = (self.old.flat(old_term)?, self.new.flat(new_term)?);
-        let names: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         for name in names {
             let both = old_flat.properties.contains_key(name.as_str())
                 && new_flat.properties.contains_key(name.as_str());

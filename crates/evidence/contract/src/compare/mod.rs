@@ -17,7 +17,7 @@ mod security;
 mod servers;
 mod variants;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::civil::Date;
 
@@ -89,6 +89,8 @@ struct Engine<'a> {
     queue: Vec<(u32, Pair)>,
     operations: HashMap<u32, Operation>,
     deltas: Vec<Delta>,
+    /// Old names of security schemes by their new ones.
+    labels: BTreeMap<String, String>,
 }
 
 /// Compares two documents.
@@ -114,7 +116,9 @@ pub(crate) fn compare(
         queue: Vec::new(),
         operations: HashMap::new(),
         deltas: Vec::new(),
+        labels: BTreeMap::new(),
     };
+    engine.labels = engine.labels();
     engine.document()?;
     while let Some((at, pair)) = engine.queue.pop() {
         engine.steps.take(1)?;

@@ -42,6 +42,7 @@ impl Engine<'_> {
         for (key, templates) in before {
             let mut others = after.remove(&key).unwrap_or_default();
             for template in templates {
+                self.steps.take(others.len() + 1)?;
                 // Two paths may differ in nothing but the names of parameters.
                 let exact = others.iter().position(|other| other.written == template.written);
                 let other = exact.or_else(|| (!others.is_empty()).then_some(0)).map(|at| others.remove(at));

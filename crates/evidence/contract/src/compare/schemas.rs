@@ -54,7 +54,7 @@ impl Engine<'_> {
         // A list of values says more than any limit.
         if before.allowed.is_none() && after.allowed.is_none() {
             self.format(&two);
-            self.limits(&two);
+            self.limits(&two)?;
         }
         self.properties(&two)?;
         self.items(&two)?;
@@ -163,7 +163,7 @@ impl Engine<'_> {
         self.tell(two, What::Format { old, new, turn }, two.old.format.as_ref(), two.new.format.as_ref());
     }
 
-    fn limits(&mut self, two: &Two<'_, '_>) {
+    fn limits(&mut self, two: &Two<'_, '_>) -> Result<(), Error> {
         for (keyword, old, new) in
             [("minimum", &two.old.minimum, &two.new.minimum), ("maximum", &two.old.maximum, &two.new.maximum)]
         {
@@ -206,7 +206,9 @@ impl Engine<'_> {
             let nodes = (two.old.unique.unwrap_or(two.places.0), two.new.unique.unwrap_or(two.places.1));
             self.changed(two.at, What::Unique { gained }, Some(two.flow), nodes.0, nodes.1);
         }
+        self.steps.take(two.old.patterns.len() * two.new.patterns.len())?;
         self.patterns(two);
+        Ok(())
     }
 
     fn multiple(&mut self, two: &Two<'_, '_>) {

@@ -4,7 +4,7 @@
 //! needed, with scopes. A client that satisfies an old alternative has to satisfy
 //! some new one. Names of schemes are labels: what counts is what they stand for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Engine, Pair, Part};
 use crate::delta::{Flow, What};
@@ -17,9 +17,9 @@ type Alternative = BTreeMap<String, BTreeSet<String>>;
 
 impl Engine<'_> {
     pub(super) fn security(&mut self, at: u32, old: Id, new: Id) -> Result<(), Error> {
-        let names = self.labels();
         let before = alternatives(self.old.contract, old, &BTreeMap::new());
-        let after = alternatives(self.new.contract, new, &names);
+        let after = alternatives(self.new.contract, new, &self.labels);
+        self.steps.take(2 * before.len() * after.len())?;
         self.used_schemes(at, &before, &after)?;
         for (was, place) in &before {
             if after.iter().any(|(is, _)| satisfies(was, is)) {
@@ -61,18 +61,18 @@ impl Engine<'_> {
     }
 
     /// The old names of the schemes of the new document.
-    fn labels(&self) -> BTreeMap<String, String> {
+    pub(super) fn labels(&self) -> BTreeMap<String, String> {
         let (was, is) = (self.old.contract, self.new.contract);
         let (before, after) = (schemes(was), schemes(is));
+        // Schemes that are gone by name, by what they are.
+        let mut gone: HashMap<u64, &String> = before
+            .iter()
+            .filter(|(name, _)| !after.contains_key(*name))
+            .map(|(name, id)| (was.tree.hash(*id), name))
+            .collect();
         let mut labels = BTreeMap::new();
-        for (name, &scheme) in &after {
-            if before.contains_key(name) {
-                continue;
-            }
-            let same = before.iter().find(|(old_name, old)| {
-                !after.contains_key(*old_name) && was.tree.hash(**old) == is.tree.hash(scheme)
-            });
-            if let Some((old_name, _)) = same {
+        for (name, &scheme) in after.iter().filter(|(name, _)| !before.contains_key(*name)) {
+            if let Some(old_name) = gone.remove(&is.tree.hash(scheme)) {
                 labels.insert(name.clone(), old_name.clone());
             }
         }
@@ -87,9 +87,9 @@ impl Engine<'_> {
     ) -> Result<(), Error> {
         let (was, is) = (schemes(self.old.contract), schemes(self.new.contract));
         let used: BTreeSet<&String> = before.iter().flat_map(|(alternative, _)| alternative.keys()).collect();
+        let still: BTreeSet<&String> = after.iter().flat_map(|(alternative, _)| alternative.keys()).collect();
         for name in used {
-            let still = after.iter().any(|(alternative, _)| alternative.contains_key(name));
-            if let (true, Some(&old), Some(&new)) = (still, was.get(name), is.get(name))
+            if let (true, Some(&old), Some(&new)) = (still.contains(name), was.get(name), is.get(name))
                 && !self.same(old, new)
             {
                 self.visit(at, Pair { part: Part::Scheme, old: old.0, new: new.0, flow: Flow::Request })?;
@@ -176,6 +176,7 @@ fn schemes(contract: &Contract) -> BTreeMap<String, Id> {
 fn alternatives(contract: &Contract, list: Id, names: &BTreeMap<String, String>) -> Vec<(Alternative, Id)> {
     let tree = &contract.tree;
     let mut found: Vec<(Alternative, Id)> = Vec::new();
+    let mut known = BTreeSet::new();
     for item in tree.items(list) {
         let mut alternative = Alternative::new();
         for (name, scopes) in tree.entries(item) {
@@ -183,7 +184,7 @@ fn alternatives(contract: &Contract, list: Id, names: &BTreeMap<String, String>)
             let scopes = tree.items(scopes).filter_map(|scope| tree.text(scope)).map(str::to_owned).collect();
             alternative.insert(name, scopes);
         }
-        if !found.iter().any(|(known, _)| *known == alternative) {
+        if known.insert(alternative.clone()) {
             found.push((alternative, item));
         }
     }

@@ -1,6 +1,6 @@
 //! Servers: where the API is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Engine;
 use super::operations::named;
@@ -34,17 +34,17 @@ impl Engine<'_> {
         let after = named(is, is.get(new, "variables"));
         for (name, one) in &before {
             let Some(two) = after.get(name) else { continue };
-            let texts = |contract: &Contract, id| -> Vec<String> {
+            let texts = |contract: &Contract, id| -> BTreeSet<String> {
                 let list = contract.tree.get(id, "enum");
                 let items = list.into_iter().flat_map(|list| contract.tree.items(list));
                 items.filter_map(|item| contract.tree.text(item)).map(str::to_owned).collect()
             };
             let (values, next) = (texts(was, *one), texts(is, *two));
-            for value in values.iter().filter(|value| !next.is_empty() && !next.contains(value)) {
+            for value in values.iter().filter(|value| !next.is_empty() && !next.contains(*value)) {
                 let detail = format!("`{name}` can no longer be `{value}`");
                 self.changed(at, What::ServerVariable { detail, narrower: true }, None, *one, *two);
             }
-            for value in next.iter().filter(|value| !values.is_empty() && !values.contains(value)) {
+            for value in next.iter().filter(|value| !values.is_empty() && !values.contains(*value)) {
                 let detail = format!("`{name}` can also be `{value}`");
                 self.changed(at, What::ServerVariable { detail, narrower: false }, None, *one, *two);
             }

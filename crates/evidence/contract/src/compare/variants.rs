@@ -77,9 +77,10 @@ impl Engine<'_> {
     ) -> Result<(), Error> {
         let mut left_old: Vec<usize> = (0..old.0.len()).collect();
         let mut left_new: Vec<usize> = (0..new.0.len()).collect();
-        let keys: [Key; 3] = [identity, constants, title];
+        let keys: [Key; 4] = [identity, word_for_word, constants, title];
         self.steps.take(old.0.len() + new.0.len())?;
-        for (round, key) in keys.into_iter().enumerate() {
+        let mut taken = vec![false; new.0.len()];
+        for key in keys {
             let mut by_key: HashMap<String, usize> = HashMap::new();
             for &at in &left_new {
                 if let Some(key) = key(&mut self.new, new.0[at])? {
@@ -91,20 +92,14 @@ impl Engine<'_> {
                 let other = key(&mut self.old, old.0[at])?.and_then(|key| by_key.remove(&key));
                 match other {
                     Some(other) => {
-                        left_new.retain(|known| *known != other);
+                        taken[other] = true;
                         self.visit_terms(two.at, old.0[at], new.0[other], two.flow)?;
                     }
                     None => rest.push(at),
                 }
             }
             left_old = rest;
-            // What is the same word for word, wherever it stands.
-            if round == 0 {
-                left_old.retain(|&at| {
-                    let same = left_new.iter().position(|&other| self.same_terms(old.0[at], new.0[other]));
-                    same.map(|found| left_new.remove(found)).is_none()
-                });
-            }
+            left_new.retain(|at| !taken[*at]);
         }
         self.alike(two, old.0, new.0, &mut left_old, &mut left_new)?;
         if !left_old.is_empty() {
@@ -226,6 +221,11 @@ fn identity(side: &mut Side<'_>, term: Term) -> Result<Option<String>, Error> {
     // An element of a list has its index in its name, which says nothing.
     let inline = tree.way(place).iter().any(|step| tree.index(*step).is_some());
     Ok((side.parts(term).len() == 1 && !inline).then(|| side.contract.identity(place)))
+}
+
+fn word_for_word(side: &mut Side<'_>, term: Term) -> Result<Option<String>, Error> {
+    let hash = side.contract.tree.hash(side.place(term));
+    Ok((side.parts(term).len() == 1).then(|| hash.to_string()))
 }
 
 fn constants(side: &mut Side<'_>, term: Term) -> Result<Option<String>, Error> {

@@ -17,7 +17,6 @@ pub(crate) struct Builder<'a> {
     pending: Vec<(u32, u32)>,
     /// What the values stand for, aliases written out, counted over all files.
     weight: &'a mut u64,
-    weights: HashMap<u32, u64>,
     /// Keys that an object has twice, with their place.
     pub(super) twice: Vec<(Position, String)>,
     root: Option<Id>,
@@ -30,6 +29,8 @@ struct Open {
     key: Option<Text>,
     /// The weight when it was opened.
     weight: u64,
+    /// Levels within it so far.
+    height: usize,
 }
 
 /// A finished value that an alias can stand for.
@@ -37,6 +38,8 @@ struct Open {
 pub(super) struct Anchor {
     id: Id,
     weight: u64,
+    /// Levels within it, itself included if it has any.
+    height: usize,
 }
 
 impl<'a> Builder<'a> {
@@ -53,7 +56,6 @@ impl<'a> Builder<'a> {
             open: Vec::new(),
             pending: Vec::new(),
             weight,
-            weights: HashMap::new(),
             twice: Vec::new(),
             root: None,
         }
@@ -121,7 +123,7 @@ impl<'a> Builder<'a> {
             Kind::Number => (self.tree.texts.add(text).0, fingerprint((2u8, Number::new(text).canonical()))),
             _ => (0, fingerprint((3u8, kind as u8))),
         };
-        Ok(Anchor { id: self.add(kind, start, hash, line, column)?, weight: 1 })
+        Ok(Anchor { id: self.add(kind, start, hash, line, column)?, weight: 1, height: 0 })
     }
 
     pub(super) fn begin(&mut self, kind: Kind, line: u32, column: u32) -> Result<(), Error> {
@@ -130,7 +132,7 @@ impl<'a> Builder<'a> {
         }
         let weight = *self.weight;
         let id = self.add(kind, 0, 0, line, column)?;
-        self.open.push(Open { id, first: self.pending.len(), key: None, weight });
+        self.open.push(Open { id, first: self.pending.len(), key: None, weight, height: 0 });
         Ok(())
     }
 
@@ -167,7 +169,9 @@ impl<'a> Builder<'a> {
         let slot = &mut tree.slots[open.id.0 as usize];
         (slot.start, slot.end) = (start, end);
         tree.hashes[open.id.0 as usize] = fingerprint((5u8, kind as u8, hash, children.len()));
-        Anchor { id: open.id, weight: *self.weight - open.weight }
+        let height = open.height + 1;
+        self.stands_in(height);
+        Anchor { id: open.id, weight: *self.weight - open.weight, height }
     }
 
     /// Keeps the last of keys that are written twice, and remembers that.
@@ -225,14 +229,25 @@ impl<'a> Builder<'a> {
 
     /// A value that stands for another one.
     pub(super) fn alias(&mut self, anchor: Anchor, line: u32, column: u32) -> Result<Anchor, Error> {
+        // Aliases of aliases nest deeper than anything that is written.
+        if self.open.len() + anchor.height > self.limits.depth {
+            return Err(self.too_large(line, column, format!("{} levels", self.limits.depth)));
+        }
         let meant = *self.tree.slot(anchor.id);
         let hash = self.tree.hashes[anchor.id.0 as usize];
         *self.weight = self.weight.saturating_add(anchor.weight.saturating_sub(1));
         let id = self.add(meant.kind, meant.start, hash, line, column)?;
         self.tree.slots[id.0 as usize].end = meant.end;
         self.tree.aliases.push((id, anchor.id));
-        self.weights.insert(id.0, anchor.weight);
-        Ok(Anchor { id, weight: anchor.weight })
+        self.stands_in(anchor.height);
+        Ok(Anchor { id, ..anchor })
+    }
+
+    /// Something of this height stands in what is open.
+    fn stands_in(&mut self, height: usize) {
+        if let Some(open) = self.open.last_mut() {
+            open.height = open.height.max(height);
+        }
     }
 
     /// Whether something is still open.

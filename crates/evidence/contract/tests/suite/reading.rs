@@ -71,6 +71,12 @@ fn aliases_count_as_what_they_stand_for() {
     }
     let (code, line, _) = fails("a.yaml", &bomb);
     assert_eq!((code, line < 12), ("OAS-002", true));
+    // Few values, but a thousand levels.
+    let mut tower = String::from("openapi: 3.1.0\npaths: {}\nx-0: &a0 [0]\n");
+    for level in 1..=1000 {
+        tower.push_str(&format!("x-{level}: &a{level} [*a{}]\n", level - 1));
+    }
+    assert_eq!(fails("a.yaml", &tower).0, "OAS-002");
     // An alias that is used as it is meant is fine, merge keys too.
     let fine = "openapi: 3.0.0\nx-base: &base {type: object, description: a}\npaths: {}\n\
                 components: {schemas: {A: {<<: *base, description: b}, B: *base}}\n";
