@@ -18,6 +18,8 @@ use crate::printer::{bold, columns};
 /// Makes a pair and writes it where nothing is.
 pub(crate) fn run(session: &Session, arguments: &Keys) -> Result<u8, Failure> {
     let Keys::Generate { out, algorithm, password } = arguments;
+    // As it was typed, for plimsoll.toml: relative to the folder one is in.
+    let named = |extension| with(Path::new(out), extension);
     let out = session.directory().join(out);
     let (private, public) = (with(&out, "key"), with(&out, "pub"));
     for path in [&private, &public] {
@@ -54,13 +56,12 @@ pub(crate) fn run(session: &Session, arguments: &Keys) -> Result<u8, Failure> {
             ("fingerprint", fingerprint.clone()),
         ];
         let rows: Vec<_> = rows.into_iter().map(|(key, value)| vec![key.to_owned(), value]).collect();
-        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         format!(
             "{}\n{}\n[signing]\nkey = \"file:{}\"\npassword = \"{source}\"\n\n[verification]\npublic_keys = [\"file:{}\"]\n",
             columns(&rows),
             bold("add to plimsoll.toml:"),
-            name(&private),
-            name(&public)
+            named("key").display(),
+            named("pub").display()
         )
     });
     Ok(0)

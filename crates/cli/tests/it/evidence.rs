@@ -296,6 +296,37 @@ fn an_identity_signs_without_a_key() {
     }
 }
 
+/// SIG-1: a program that holds the key signs what it is given.
+#[test]
+fn a_program_signs() {
+    let Some(peers) = peer::require(&["openssl"]) else { return };
+    let mut world = World::new();
+    world.repo.write(".gitignore", "replicas.env\n*.key\n*.pub\n");
+    for arguments in [
+        vec!["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "token.key"],
+        vec!["ec", "-in", "token.key", "-pubout", "-out", "token.pub"],
+    ] {
+        let made = peers.command("openssl").args(arguments).current_dir(world.path()).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    }
+    let signing = |command: &str| {
+        format!(
+            "\n[signing]\nkey = \"command:{command}\"\npublic_key = \"file:token.pub\"\n\n[verification]\nmode = \"mandatory\"\npublic_keys = [\"file:token.pub\"]\n"
+        )
+    };
+    let base = world.configuration();
+    world.repo.write("plimsoll.toml", base.clone() + &signing("openssl dgst -sha256 -sign token.key"));
+    let sha = world.release("first", "well");
+    let built = world.json(["build"]);
+    assert_eq!(built["signature_status"], "verified", "{built:#}");
+    world.plimsoll(["deploy", sha.as_str(), "--env", "trial", "--dry-run"]).exits(0);
+    // What it answers is believed only when it verifies.
+    for (command, why) in [("echo c2lnbmF0dXJl", "gave no signature"), ("false", "exit status: 1")] {
+        world.repo.write("plimsoll.toml", base.clone() + &signing(command));
+        world.plimsoll(["sign", sha.as_str()]).exits(5).says(&[why, "nothing was signed"]);
+    }
+}
+
 /// The image of another tool's signature and attestations, both schemes.
 #[test]
 fn cosign_reads_and_writes_what_we_do() {
@@ -325,14 +356,8 @@ fn cosign_reads_and_writes_what_we_do() {
     assert!(!run("cosign", &stranger).0 && !run("cosign2", &stranger).0);
 
     // And the other way: an image that only cosign has signed.
-    world.repo.write(
-        "plimsoll.toml",
-        world.configuration()
-            + KEYS.split("[verification]").nth(1).map_or(
-                "",
-                |_| "\n[verification]\nmode = \"mandatory\"\npublic_keys = [\"file:release.pub\"]\n",
-            ),
-    );
+    let trusting = "\n[verification]\nmode = \"mandatory\"\npublic_keys = [\"file:release.pub\"]\n";
+    world.repo.write("plimsoll.toml", world.configuration() + trusting);
     for (tool, name) in [("cosign", "second"), ("cosign2", "third")] {
         let sha = world.release(name, "well");
         let built = world.json(["build"]);

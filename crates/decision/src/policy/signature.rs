@@ -56,7 +56,10 @@ fn unverified(
     };
     let compared = compare(expected, format!("unverified: {}{detail}", evidence.signature_reason()));
     let sha = &facts.request.sha;
-    if mandatory {
+    // Nobody is told to sign an image that was put in the place of theirs.
+    if mandatory && facts.recorded_digest().is_some_and(|recorded| recorded != evidence.digest) {
+        compared.refuse("nothing was touched; do not sign it: it is not the image that was built (DIG-002)")
+    } else if mandatory {
         compared.refuse(format!(
             "nothing was touched; look at each step with `plimsoll verify {sha}`, and sign the image with `plimsoll sign {}@{}`",
             facts.environment.repository, evidence.digest
@@ -90,7 +93,7 @@ mod tests {
 
     use super::*;
     use crate::VerifiedBefore;
-    use crate::policy::tests::{assert_check, good, good_rollback, mandatory, signed, with_evidence};
+    use crate::policy::tests::{OTHER, assert_check, good, good_rollback, mandatory, signed, with_evidence};
 
     fn unverified() -> [Proof<crate::Signed>; 3] {
         [Proof::Missing, Proof::Untrusted("SHA256:abc".into()), Proof::Invalid("payload changed".into())]
@@ -110,6 +113,15 @@ mod tests {
             let facts = mandatory(with_evidence(good(), |evidence| evidence.signature = proof.clone()));
             assert_check(&facts, PAGE.code, Outcome::Fail, Some(Class::Refused));
         }
+    }
+
+    #[test]
+    fn an_image_in_the_place_of_ours_is_not_to_be_signed() {
+        let missing = mandatory(with_evidence(good(), |evidence| evidence.signature = Proof::Missing));
+        let hint = |facts: &Facts| judge(facts).map(|judgement| judgement.hint).unwrap_or_default();
+        assert!(hint(&missing).contains("plimsoll sign"), "{}", hint(&missing));
+        let replaced = with_evidence(missing, |evidence| evidence.digest = OTHER);
+        assert!(hint(&replaced).contains("do not sign"), "{}", hint(&replaced));
     }
 
     #[test]

@@ -1,11 +1,15 @@
-//! What an attacker with the right to push can do, for the demonstration: put
-//! the proof of one image on another.
+//! What attackers can do, for the demonstration: put the proof of one image on
+//! another, with the right to push; and put another image behind a commit's tag,
+//! with the registry's disk.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use plimsoll_evidence_trust::BUNDLE_MEDIA_TYPE;
-use plimsoll_model::{Failure, Lookup, Repository};
+use plimsoll_model::{Digest, Failure, Lookup, Repository};
+use plimsoll_oci::{Descriptor, Layout, limits};
 use plimsoll_registry::client::{Artifact, Attacher, Blob, Options, Wanted};
+use serde_json::{Value, json};
 
 use super::stopped;
 use crate::commands::runtime;
@@ -42,4 +46,30 @@ pub(super) fn borrow_evidence(registry: SocketAddr, from: &str, to: &str) -> Res
         attacher.attach_all(&bad.descriptor, &artifacts).await?;
         Ok(artifacts.len())
     })
+}
+
+/// Puts an image that does one thing more behind a commit's tag: the same
+/// layers and files, another environment. No registry lets that be pushed over a
+/// commit's tag; on its disk it can be done.
+pub(super) fn tamper(repository: &Path, sha: &str) -> Result<Digest, Failure> {
+    let failed = |error: plimsoll_oci::Error| stopped(format!("the tampered image: {error}"));
+    let json = |bytes: &[u8]| {
+        serde_json::from_slice::<Value>(bytes)
+            .map_err(|error| stopped(format!("the tampered image: {error}")))
+    };
+    let layout = Layout::open(repository).map_err(failed)?;
+    let Some(good) = layout.resolve(sha).map_err(failed)? else {
+        return Err(stopped(format!("the image of {sha} is gone from the registry")));
+    };
+    let mut manifest = json(&layout.read_blob(&good.digest, limits::MANIFEST).map_err(failed)?)?;
+    let config: Descriptor = serde_json::from_value(manifest["config"].clone())
+        .map_err(|error| stopped(format!("the tampered image: {error}")))?;
+    let mut tampered = json(&layout.read_blob(&config.digest, limits::CONFIG).map_err(failed)?)?;
+    tampered["config"]["Env"] = json!(["LD_PRELOAD=/tmp/evil.so"]);
+    let (digest, size) = layout.put(tampered.to_string().as_bytes()).map_err(failed)?;
+    manifest["config"]["digest"] = json!(digest);
+    manifest["config"]["size"] = json!(size);
+    let (digest, size) = layout.put(manifest.to_string().as_bytes()).map_err(failed)?;
+    layout.tag(sha, Descriptor { digest, size, ..good }).map_err(failed)?;
+    Ok(digest)
 }

@@ -71,7 +71,7 @@ struct Story {
 fn closing(story: &Story, kept: Option<&Path>, took: Duration) -> String {
     let mut text = format!(
         "{}: two commits were built, signed, published, deployed; a rollback needed no build; a stranger's image was \
-         refused, one that never became ready was stopped by itself, and borrowed proof was found out.\n{} requests were served meanwhile, {} failed. ({})\n",
+         refused, one that never became ready was stopped by itself, borrowed proof and a tampered image were found out.\n{} requests were served meanwhile, {} failed. ({})\n",
         bold("done"),
         story.requests,
         story.failed,
@@ -99,6 +99,7 @@ struct Stage<'a> {
     executable: PathBuf,
     service: PathBuf,
     registry: Child,
+    registry_root: PathBuf,
     registry_address: SocketAddr,
     listen: SocketAddr,
     steps: Vec<Value>,
@@ -113,7 +114,8 @@ impl<'a> Stage<'a> {
             path: "plimsoll".into(),
             source,
         })?;
-        let (registry, registry_address) = start_registry(&executable, &folder.join("registry"))?;
+        let registry_root = folder.join("registry");
+        let (registry, registry_address) = start_registry(&executable, &registry_root)?;
         let listen = free_address()?;
         let service = folder.join("payouts");
         write_sample(&service, registry_address, listen, &arguments.strategy)?;
@@ -122,6 +124,7 @@ impl<'a> Stage<'a> {
             executable,
             service,
             registry,
+            registry_root,
             registry_address,
             listen,
             steps: Vec::new(),
@@ -188,12 +191,17 @@ impl<'a> Stage<'a> {
         )));
         self.plimsoll(&["deploy", &third, "--env", "trial"], 4)?;
 
-        self.scene("9. What the guard says to a name that can move");
+        self.scene("9. Somebody with the registry's disk puts a tampered image behind the second commit's tag: refused");
+        let tampered = forgery::tamper(&self.registry_root.join("acme/payouts"), &second)?;
+        self.say(&dim(&format!("# the tag {second} now names {tampered}")));
+        self.plimsoll(&["deploy", &second, "--env", "trial"], 4)?;
+
+        self.scene("10. What the guard says to a name that can move");
         self.plimsoll(&["deploy", "latest", "--env", "trial"], 3)?;
 
         let tally = self.load.take().map(Load::stop).unwrap_or_default();
         self.tell(&tally);
-        self.scene("10. Status, history, and whether anybody changed the ledger");
+        self.scene("11. Status, history, and whether anybody changed the ledger");
         for command in [vec!["status"], vec!["history"], vec!["stats"], vec!["ledger", "verify"]] {
             self.plimsoll(&command, 0)?;
         }
