@@ -66,7 +66,7 @@ pub enum Published {
 impl Published {
     pub(crate) fn sentence(self) -> String {
         match self {
-            Self::Nothing => "nothing was published".into(),
+            Self::Nothing => "nothing was signed, and no log has an entry".into(),
             Self::PerhapsCertificate => {
                 "no signature was published; the certificate transparency log may hold a \
                                          certificate with the identity"
