@@ -45,11 +45,6 @@ impl TrustedKey {
     pub fn new(key: PublicKey) -> Self {
         Self { key, roles: None, not_before: None, not_after: None }
     }
-
-    /// Whether it signs at this time; both ends belong to it.
-    pub(crate) fn signs_at(&self, time: Timestamp) -> bool {
-        self.not_before.is_none_or(|start| start <= time) && self.not_after.is_none_or(|end| time <= end)
-    }
 }
 
 /// An identity that is trusted.

@@ -139,6 +139,15 @@ fn each_wrong_is_refused_with_its_own_reason() {
             "SIG-101",
         ),
         ("no signatures", change(good, |b| b["dsseEnvelope"]["signatures"] = json!([])), "read", "SIG-101"),
+        (
+            "two signatures",
+            change(good, |b| {
+                let signatures = b["dsseEnvelope"]["signatures"].as_array_mut().unwrap();
+                signatures.push(signatures[0].clone());
+            }),
+            "read",
+            "SIG-101",
+        ),
         ("no bundle", b"[]".to_vec(), "read", "SIG-101"),
         ("nothing", Vec::new(), "read", "SIG-101"),
     ];
@@ -188,6 +197,8 @@ fn a_key_that_was_replaced_signs_nothing_new() {
         ("2026-09-01", Some("2026-03-01"), "verified"),
         ("2026-09-01", Some("2026-07-01"), "SIG-110"),
         ("2025-12-01", None, "SIG-110"),
+        // An image that is older than the key can have been signed again.
+        ("2026-03-01", Some("2025-12-01"), "verified"),
     ] {
         let clock = Clock { now: day(now), known_since: known_since.map(day) };
         let verification = verify(Evidence::Bundle(signed.json().as_bytes()), &IMAGE, &trust, clock);
@@ -196,6 +207,29 @@ fn a_key_that_was_replaced_signs_nothing_new() {
     let mut logged = trusting(&key);
     logged.require_log = true;
     assert_eq!(ended(&bundle(signed.json().as_bytes(), &logged)), ("log", "SIG-111"));
+}
+
+/// What any of a key's entries allows at that time counts, in whatever order.
+#[test]
+fn a_key_that_is_trusted_twice_speaks_for_both() {
+    let key = key();
+    let entry = |role, not_after: Option<&str>| TrustedKey {
+        roles: Some(BTreeSet::from([role])),
+        not_after: not_after.map(|text| text.parse().unwrap()),
+        ..TrustedKey::new(key.public_key().clone())
+    };
+    let old = "1969-01-01T00:00:00Z";
+    let entries = [entry(Role::Sbom, None), entry(Role::Signature, Some(old)), entry(Role::Vex, Some(old))];
+    let signature = sign(&Statement::signature(&IMAGE), &key).unwrap();
+    let sbom = sign(&sbom(&IMAGE), &key).unwrap();
+    for order in [[0, 1, 2], [1, 0, 2], [2, 1, 0]] {
+        let keys = order.map(|index: usize| entries[index].clone()).to_vec();
+        let trust = Trust { keys, ..Trust::default() };
+        assert_eq!(ended(&bundle(sbom.json().as_bytes(), &trust)), ("role", "verified"));
+        assert_eq!(ended(&bundle(signature.json().as_bytes(), &trust)), ("role", "SIG-104"));
+    }
+    let trust = Trust { keys: entries[1..].to_vec(), ..Trust::default() };
+    assert_eq!(ended(&bundle(signature.json().as_bytes(), &trust)), ("time", "SIG-110"));
 }
 
 #[test]
