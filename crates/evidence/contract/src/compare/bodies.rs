@@ -38,15 +38,16 @@ impl Engine<'_> {
                     self.visit_part(at, Part::Response, response, *other, flow)?;
                 }
                 None => {
-                    let success = status.starts_with('2');
-                    self.gone(at, What::ResponseRemoved { status, success }, Some(flow), old, place);
+                    // Where it is written, and not the component that it may be.
+                    let written = was.get(old, "responses").and_then(|map| was.tree.get(map, &status));
+                    let what = What::ResponseRemoved { success: status.starts_with('2') };
+                    self.gone(at, what, Some(flow), written.unwrap_or(response), place);
                 }
             }
         }
-        for (status, _) in after.into_values() {
-            if !met.contains(&status) {
-                self.changed(at, What::ResponseAdded { status }, Some(flow), old, place);
-            }
+        for (status, response) in after.into_values().filter(|(status, _)| !met.contains(status)) {
+            let written = is.tree.get(place, &status).unwrap_or(response);
+            self.changed(at, What::ResponseAdded, Some(flow), old, written);
         }
         Ok(())
     }

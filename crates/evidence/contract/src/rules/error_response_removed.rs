@@ -17,7 +17,7 @@ rule! {
 
 fn says(delta: &Delta) -> Option<String> {
     match &delta.what {
-        What::ResponseRemoved { status, success: false } => Some(format!("status {status} no longer sent")),
+        What::ResponseRemoved { success: false } => Some("no longer sent".into()),
         _ => None,
     }
 }

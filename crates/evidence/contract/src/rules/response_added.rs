@@ -18,7 +18,7 @@ rule! {
 
 fn says(delta: &Delta) -> Option<String> {
     match &delta.what {
-        What::ResponseAdded { status } => Some(format!("status {status} now possible")),
+        What::ResponseAdded => Some("now possible".into()),
         _ => None,
     }
 }

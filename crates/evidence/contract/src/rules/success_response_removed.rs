@@ -17,7 +17,7 @@ rule! {
 
 fn says(delta: &Delta) -> Option<String> {
     match &delta.what {
-        What::ResponseRemoved { status, success: true } => Some(format!("status {status} no longer sent")),
+        What::ResponseRemoved { success: true } => Some("no longer sent".into()),
         _ => None,
     }
 }
