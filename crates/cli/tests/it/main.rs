@@ -10,6 +10,7 @@ mod evidence;
 mod failing;
 mod http;
 mod input;
+mod keys;
 mod lies;
 #[path = "../../src/commands/demo/load.rs"]
 mod load;
