@@ -248,7 +248,7 @@ impl Push<'_> {
         let operation = format!("write tag {tag}");
         let put = Put { reader: self.reader, reference: tag, media_type, bytes, operation: &operation };
         let refusal = match put.repeatedly().await {
-            Ok(_) => return Ok(()),
+            Ok(()) => return Ok(()),
             Err(error) => error,
         };
         // A registry that guards its tags refuses when another pusher was

@@ -217,7 +217,10 @@ async fn sixteen_at_once_lose_nothing() {
     .await;
     fake.state(overwrite);
     let writers = (0..WRITERS).map(|n| {
-        let attacher = attacher(&fake);
+        // On a busy machine it takes a while until all have come to a gate.
+        let mut options = options();
+        options.timeouts.request = Duration::from_secs(120);
+        let attacher = Attacher::new(fake.repository(), options).unwrap();
         tokio::spawn(async move { attacher.attach(&subject(), &artifact(n)).await })
     });
     let mut expected: BTreeSet<String> = [foreign().1["digest"].as_str().unwrap().to_owned()].into();

@@ -9,6 +9,7 @@ mod evidence;
 mod fake;
 mod image;
 mod peers;
+mod peers_attaching;
 mod publishing;
 mod reading;
 mod transferring;

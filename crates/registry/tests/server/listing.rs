@@ -2,6 +2,7 @@
 
 use plimsoll_oci::{Descriptor, Index, Manifest, digest_of, media_type};
 use plimsoll_registry::error::Code;
+use plimsoll_registry::server::Options;
 use reqwest::StatusCode;
 use serde_json::Value;
 
@@ -146,4 +147,28 @@ async fn a_subject_may_come_later_and_long_lists_come_in_pages() {
             link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\"")).unwrap().to_owned();
     }
     assert_eq!(pages, 3);
+}
+
+/// As `distribution` 2: no list, no word that there is one; the tag is a tag.
+#[tokio::test]
+async fn end_12_can_be_switched_off() {
+    let server = Server::with(Options { referrers_api: false, ..Options::default() }).await;
+    let (subject, subject_bytes) = server.push_image("acme/a", "v1", "one").await;
+    let blob = server.push_blob("acme/a", b"{}").await;
+    let mut manifest = Manifest::oci(Descriptor::new("application/vnd.test.config", blob, 2), Vec::new());
+    manifest.subject = Some(Descriptor::of(media_type::OCI_MANIFEST, &subject_bytes));
+    let bytes = manifest.to_bytes();
+    let digest = digest_of(&bytes).to_string();
+    let response = server.put_manifest("acme/a", &digest, media_type::OCI_MANIFEST, &bytes).await;
+    assert_eq!(response.status(), StatusCode::CREATED);
+    assert!(response.headers().get("oci-subject").is_none());
+    let response = server.get(&format!("/v2/acme/a/referrers/{subject}")).await;
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    assert_eq!(header(&response, "docker-distribution-api-version"), "registry/2.0");
+    assert_eq!(response.text().await.unwrap(), "404 page not found\n");
+    let tag = subject.to_string().replace(':', "-");
+    let index = Index::oci(vec![Descriptor::of(media_type::OCI_MANIFEST, &bytes)]).to_bytes();
+    let response = server.put_manifest("acme/a", &tag, media_type::OCI_INDEX, &index).await;
+    assert_eq!(response.status(), StatusCode::CREATED);
+    assert_eq!(json(&server, "/v2/acme/a/tags/list").await["tags"], serde_json::json!([tag, "v1"]));
 }

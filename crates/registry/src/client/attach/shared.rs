@@ -31,7 +31,8 @@ use super::super::retry::Tries;
 const SETTLE: Duration = Duration::from_millis(150);
 /// The longest, however slow the registry is.
 const LONGEST_SETTLE: Duration = Duration::from_secs(5);
-/// Others are given so many times what our own slowest round took.
+/// Others are given so many times what our own last round took, and once what
+/// the slowest one took.
 const PATIENCE: u32 = 4;
 /// Most times that the document is written.
 const MOST_ROUNDS: u32 = 256;
@@ -153,12 +154,13 @@ impl<F: Form> Shared<'_, F> {
         // Looks in a row that found everything.
         let mut looks = 0;
         let mut wait_first = false;
+        let mut waited_for_others = false;
         // A condition that fails though nothing changed is one that fails always.
         let mut refused: Option<Option<Digest>> = None;
         let mut conditional = true;
         // What the registry says it cannot find, and is not named again.
         let mut dropped: Vec<String> = Vec::new();
-        let mut slowest = Duration::ZERO;
+        let mut pace = Pace::default();
         loop {
             let round = Instant::now();
             let current = self.read().await?;
@@ -168,33 +170,40 @@ impl<F: Form> Shared<'_, F> {
                     memory.learn(key, entry);
                 }
             }
-            let mut missing = memory.missing(&there);
+            let missing = memory.missing(&there);
             if missing.is_empty() {
                 looks += 1;
+                waited_for_others = false;
                 let digest = current.as_ref().map(|current| current.digest);
                 if let Some(digest) = digest.filter(|_| rounds == 0 || looks == 2) {
                     return Ok((digest, rounds > 0));
                 }
-                sleep(settle(slowest)).await;
+                sleep(pace.settle()).await;
                 continue;
             }
             looks = 0;
-            if std::mem::take(&mut wait_first) {
-                // Who lost to another waits, reads again, and only then writes.
-                sleep(jitter(rounds, slowest)).await;
+            let ours_missing = own.iter().any(|key| missing.contains(key));
+            if (wait_first && ours_missing) || (!waited_for_others && !ours_missing) {
+                // What others removed on purpose is not put back. This is asked
+                // before the next reading: between reading and writing nothing
+                // is to take time.
+                let gone = self.gone(&memory, &missing, &own, pace).await;
+                memory.forget(&gone);
+                if ours_missing {
+                    // Who lost to another waits, reads again, and only then writes.
+                    sleep(pace.jitter(rounds)).await;
+                } else {
+                    // Whose entry it is puts it back, most likely; if all did
+                    // that for each other, they would only meet again.
+                    sleep(pace.settle()).await;
+                    waited_for_others = true;
+                }
+                wait_first = false;
                 continue;
             }
+            waited_for_others = false;
             if rounds == MOST_ROUNDS || began.elapsed() > policy.total {
                 return Err(self.lost(&memory, &own, &missing, rounds));
-            }
-            // What others removed on purpose is not put back.
-            let gone = self.gone(&memory, &own, &missing).await;
-            if !gone.is_empty() {
-                memory.forget(&gone);
-                missing.retain(|key| !gone.contains(key));
-                if missing.is_empty() {
-                    continue;
-                }
             }
             let merged =
                 self.form.merge(self.reader, current.as_ref(), &memory.pick(&missing), &dropped).await?;
@@ -216,18 +225,23 @@ impl<F: Form> Shared<'_, F> {
             rounds += 1;
             wait_first = true;
             let written = put.once(conditions).await;
-            slowest = slowest.max(round.elapsed());
+            pace.took(round.elapsed());
             match written {
-                Ok(Written::Stored) => {}
+                Ok(Written::Stored(_)) => tries.progressed(),
                 Ok(Written::Moved) => refused = Some(base),
                 Ok(Written::Unclear(trouble)) => {
                     self.reader.wire.pause(&mut tries, trouble, &operation).await?;
                 }
                 Ok(Written::Dangling(error)) => {
-                    let gone = self.dangling(&memory).await;
-                    // Ours were uploaded before: without them there is nothing to do.
+                    let gone = self.gone(&memory, &memory.order, &[], pace).await;
+                    // Ours were uploaded a moment ago, and `distribution` loses
+                    // sight of a manifest while somebody writes it again.
                     if gone.is_empty() || gone.iter().any(|key| own.contains(key)) {
-                        return Err(error);
+                        match tries.next_delay(None) {
+                            Some(delay) => sleep(delay).await,
+                            None => return Err(error),
+                        }
+                        continue;
                     }
                     memory.forget(&gone);
                     dropped.extend(gone);
@@ -256,24 +270,33 @@ impl<F: Form> Shared<'_, F> {
         }
     }
 
-    /// Which of others' entries that are missing name what does not exist.
-    async fn gone(&self, memory: &Memory, own: &[String], missing: &[String]) -> Vec<String> {
+    /// Which of the entries `among`, but for `own`, name what does not exist.
+    /// The registry has to say so twice, some time apart.
+    async fn gone(&self, memory: &Memory, among: &[String], own: &[String], pace: Pace) -> Vec<String> {
         // Owned, so that the future can move between threads.
-        let mut others: Vec<(String, Value)> = Vec::new();
-        for key in missing {
+        let mut left: Vec<(String, Value)> = Vec::new();
+        for key in among {
             if let Some(entry) = memory.entries.get(key).filter(|_| !own.contains(key)) {
-                others.push((key.clone(), entry.clone()));
+                left.push((key.clone(), entry.clone()));
             }
         }
-        let checked = stream::iter(others)
-            .map(|(key, entry)| async move { self.form.is_gone(self.reader, &entry).await.then_some(key) })
-            .buffer_unordered(self.reader.wire.options.parallelism.max(1));
-        checked.filter_map(std::future::ready).collect().await
-    }
-
-    /// Which entries name what does not exist, of all.
-    async fn dangling(&self, memory: &Memory) -> Vec<String> {
-        self.gone(memory, &[], &memory.order).await
+        for look in 0..2 {
+            if left.is_empty() {
+                break;
+            }
+            if look > 0 {
+                sleep(pace.settle()).await;
+            }
+            left = stream::iter(left)
+                .map(|(key, entry)| async move {
+                    self.form.is_gone(self.reader, &entry).await.then_some((key, entry))
+                })
+                .buffer_unordered(self.reader.wire.options.parallelism.max(1))
+                .filter_map(std::future::ready)
+                .collect()
+                .await;
+        }
+        left.into_iter().map(|(key, _)| key).collect()
     }
 
     /// Refuses what registries do not accept and readers do not read.
@@ -299,15 +322,29 @@ fn condition(current: Option<&Document>) -> HeaderMap {
     condition.into_iter().collect()
 }
 
-/// How long until the second look.
-fn settle(slowest: Duration) -> Duration {
-    let least = (slowest * PATIENCE).clamp(SETTLE, LONGEST_SETTLE);
-    least + least.mul_f64(fastrand::f64() / 2.0)
+/// How long a round takes here: from reading to having written.
+#[derive(Clone, Copy, Default)]
+struct Pace {
+    last: Duration,
+    slowest: Duration,
 }
 
-/// How long somebody waits who lost to another: at random, longer with each
-/// round, up to some rounds' time.
-fn jitter(rounds: u32, slowest: Duration) -> Duration {
-    let most = slowest.max(Duration::from_millis(5)) * rounds.min(8);
-    most.min(LONGEST_SETTLE).mul_f64(fastrand::f64())
+impl Pace {
+    fn took(&mut self, round: Duration) {
+        self.last = round;
+        self.slowest = self.slowest.max(round);
+    }
+
+    /// How long until the second look.
+    fn settle(self) -> Duration {
+        let least = (self.last * PATIENCE).max(self.slowest).clamp(SETTLE, LONGEST_SETTLE);
+        least + least.mul_f64(fastrand::f64() / 2.0)
+    }
+
+    /// How long somebody waits who lost to another: at random, up to twice as
+    /// long with each round, so that however many there are find room.
+    fn jitter(self, rounds: u32) -> Duration {
+        let most = self.last.max(Duration::from_millis(5)) * (1 << rounds.min(5));
+        most.min(LONGEST_SETTLE).mul_f64(fastrand::f64())
+    }
 }

@@ -2,11 +2,13 @@
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use http::HeaderMap;
 use plimsoll_oci::{Descriptor, media_type};
 
 use super::super::error::Error;
-use super::super::put::Put;
+use super::super::put::{Put, Written};
 use super::super::reader::Reader;
+use super::super::retry::Tries;
 use super::super::source::Origin;
 use super::super::upload::BlobUpload;
 use super::artifact::Packed;
@@ -48,7 +50,27 @@ impl Writer {
             bytes: &packed.bytes,
             operation: &operation,
         };
-        let answer = put.repeatedly().await?;
+        let wire = &self.reader.wire;
+        let mut tries = Tries::new(wire.options.retry);
+        let answer = loop {
+            match put.once(HeaderMap::new()).await? {
+                Written::Stored(answer) => break answer,
+                Written::Unclear(trouble) => wire.pause(&mut tries, trouble, &operation).await?,
+                // `distribution` loses sight of a blob for a moment while
+                // somebody else uploads the same one.
+                Written::Dangling(error) => match tries.next_delay(None) {
+                    Some(delay) => {
+                        tokio::time::sleep(delay).await;
+                        self.blobs(packed.blobs.clone()).await?;
+                    }
+                    None => return Err(error),
+                },
+                Written::Moved => {
+                    let (at, found) = (wire.at(&operation), "a failed condition where there was none".into());
+                    return Err(Error::Nonsense { at, found });
+                }
+            }
+        };
         let listed = answer.headers.contains_key("oci-subject");
         // A header is not believed (DIG-1).
         match self.reader.by_digest(&digest).await? {
