@@ -45,11 +45,12 @@ pub struct Detail {
     pub location: String,
     /// Which document that is in.
     pub document: Document,
-    /// The file.
+    /// The file of the *new* document in which to show it: what is gone is
+    /// shown at what it stood in.
     pub file: String,
-    /// From 1.
+    /// The line there, from 1.
     pub line: u32,
-    /// From 1.
+    /// The column there, from 1.
     pub column: u32,
     /// What changed there.
     pub message: String,

@@ -155,17 +155,22 @@ impl Engine<'_> {
         let (old_flat, new_flat) = (self.old.flat(old_term)?, self.new.flat(new_term)?);
         let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         for name in names {
-            let both = old_flat.properties.contains_key(name.as_str())
-                && new_flat.properties.contains_key(name.as_str());
+            let terms = old_flat.properties.get(name.as_str()).zip(new_flat.properties.get(name.as_str()));
+            let Some((&old_property, &new_property)) = terms else { continue };
             let pair = (before.get(name).copied(), after.get(name).copied());
-            let same = match pair {
-                (Some(one), Some(two)) => self.same(one, two),
-                // Nothing but defaults is the same as nothing.
-                (Some(one), None) => was.tree.entries(one).len() == 0,
-                (None, Some(two)) => is.tree.entries(two).len() == 0,
-                (None, None) => true,
+            if pair.0.zip(pair.1).is_some_and(|(one, two)| self.same(one, two)) {
+                continue;
+            }
+            // One value alone is written the same way in every style.
+            let single = self.old.is_single(old_property)? && self.new.is_single(new_property)?;
+            let told = |contract: &Contract, encoding: Option<Id>| -> BTreeMap<String, u64> {
+                let entries = encoding.into_iter().flat_map(|encoding| contract.tree.entries(encoding));
+                entries
+                    .filter(|(key, _)| !single || !["style", "explode", "allowReserved"].contains(key))
+                    .map(|(key, value)| (key.to_owned(), contract.tree.hash(value)))
+                    .collect()
             };
-            if both && !same {
+            if told(was, pair.0) != told(is, pair.1) {
                 let what = What::EncodingChanged { property: name.clone() };
                 self.changed(at, what, Some(flow), pair.0.unwrap_or(old), pair.1.unwrap_or(new));
             }

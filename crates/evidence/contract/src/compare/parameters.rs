@@ -8,7 +8,7 @@ use super::{Engine, Part};
 use crate::delta::{Flow, What};
 use crate::error::Error;
 use crate::load::Contract;
-use crate::schema::{Side, Types};
+use crate::schema::Side;
 use crate::tree::Id;
 
 /// `in` and `name`; header names in lower case.
@@ -152,10 +152,7 @@ fn written(side: &mut Side<'_>, parameter: Id) -> Result<String, Error> {
         None => true,
         Some(schema) => {
             let term = side.term(schema);
-            let flat = side.flat(term)?;
-            flat.types
-                .as_ref()
-                .is_none_or(|types| types.value.has(Types::ARRAY) || types.value.has(Types::OBJECT))
+            !side.is_single(term)?
         }
     };
     let mut words = match style {

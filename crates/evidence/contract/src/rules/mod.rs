@@ -167,7 +167,7 @@ pub enum Part {
     Document,
 }
 
-/// The page and the rule of a file. The example is part of the page.
+/// The page and the rule of a file. Level and example are part of the page.
 macro_rules! rule {
     (
         code: $code:literal,
@@ -183,7 +183,7 @@ macro_rules! rule {
         pub(super) const PAGE: plimsoll_model::Page = plimsoll_model::Page {
             code: $code,
             name: $name,
-            what: concat!($what, "\n\nbefore: ", $old, "\nafter:  ", $new),
+            what: concat!($what, "\n\nlevel:  ", stringify!($level), "\nbefore: ", $old, "\nafter:  ", $new),
             why: $why,
             how: $how,
         };

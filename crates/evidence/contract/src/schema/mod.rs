@@ -156,10 +156,18 @@ impl Flat<'_> {
         self.sizes[size as usize].as_ref()
     }
 
-    /// Whether something is said beyond types, unions and annotations.
+    /// Whether nothing is said but types, unions and annotations.
     pub(crate) fn is_bare(&self) -> bool {
-        self.allowed.is_none()
-            && self.format.is_none()
+        self.allowed.is_none() && self.is_bare_but_values()
+    }
+
+    /// Whether it says nothing but which values there are.
+    pub(crate) fn is_values_only(&self) -> bool {
+        self.allowed.is_some() && self.unions.is_empty() && self.is_bare_but_values()
+    }
+
+    fn is_bare_but_values(&self) -> bool {
+        self.format.is_none()
             && self.encoding.is_none()
             && self.media.is_none()
             && self.patterns.is_empty()

@@ -95,6 +95,26 @@ impl<'a> Side<'a> {
         Ok((!found.is_empty()).then(|| found.join(" ")))
     }
 
+    /// Whether every value is one text, number or boolean: no list, no object.
+    pub(crate) fn is_single(&mut self, term: Term) -> Result<bool, Error> {
+        let single = |flat: &Flat<'_>| {
+            let types = flat.types.as_ref().map(|types| types.value);
+            types.is_some_and(|types| types.and(Types::ARRAY.or(Types::OBJECT)).is_empty())
+        };
+        let flat = self.flat(term)?;
+        if single(&flat) {
+            return Ok(true);
+        }
+        let Some(union) = flat.unions.first().filter(|_| flat.types.is_none()) else { return Ok(false) };
+        self.steps.take(union.variants.len())?;
+        for &variant in &union.variants {
+            if !single(&*self.flat(variant)?) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// A variant in words.
     pub(crate) fn describe(&mut self, term: Term) -> Result<String, Error> {
         let place = self.place(term);
@@ -176,7 +196,7 @@ impl<'a> Side<'a> {
         self.contract.tree.entries(node).all(|(key, _)| {
             key == keyword
                 || ANNOTATIONS.contains(&key)
-                || (key.starts_with("x-") && !key.starts_with("x-ext"))
+                || (key.starts_with("x-") && key != "x-extensible-enum")
         })
     }
 
@@ -263,10 +283,7 @@ impl<'a> Side<'a> {
                 work.types(all, node);
                 continue;
             }
-            let values = |flat: &Flat<'a>| {
-                let plain = Flat { allowed: None, ..flat.clone() };
-                flat.allowed.clone().filter(|_| plain.is_bare() && plain.unions.is_empty())
-            };
+            let values = |flat: &Flat<'a>| flat.allowed.clone().filter(|_| flat.is_values_only());
             let allowed: Option<Vec<_>> = flats.iter().map(|flat| values(flat.as_ref()?)).collect();
             if let Some(allowed) = allowed.filter(|allowed| !allowed.is_empty()) {
                 let types = flats.iter().flatten().filter_map(|flat| flat.types.as_ref());

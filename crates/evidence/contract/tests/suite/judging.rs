@@ -275,3 +275,33 @@ fn what_no_operation_uses_is_no_change() {
     let unused = SHOP_3_0.replacen("  schemas:\n", "  schemas:\n    Unused: {type: string}\n", 1);
     assert!(compare(&unused, SHOP_3_0).changes.is_empty());
 }
+
+#[test]
+fn webhooks_are_sent_by_the_server() {
+    let document = |hooks: &str| format!("openapi: 3.1.0\nwebhooks: {{{hooks}}}");
+    let hook = |schema: &str| {
+        format!("paid: {{post: {{requestBody: {{content: {{application/json: {{schema: {schema}}}}}}}}}}}")
+    };
+    let report = compare(&document(&hook("{type: string}")), &document(&hook("{type: [string, integer]}")));
+    assert_eq!(said(&report), ["response-type-widened webhook paid: request body now sent as integer"]);
+    assert_eq!(report.changes[0].operations, ["POST paid"]);
+    let report = compare(&document(&hook("{type: string}")), &document(""));
+    assert_eq!(said(&report), ["operation-removed webhook paid: removed without having been deprecated"]);
+}
+
+#[test]
+fn another_component_in_the_same_place_is_a_change_of_the_place() {
+    let document = |name: &str| {
+        api(
+            "3.1.0",
+            "A: {type: object, properties: {x: {$ref: '#/components/schemas/B'}, y: {$ref: '#/components/schemas/C'}}}, \
+             B: {type: string}, C: {type: integer}"
+                .replace("x: {$ref: '#/components/schemas/B'}", &format!("x: {{$ref: '#/components/schemas/{name}'}}"))
+                .as_str(),
+            "{type: object}",
+            "{$ref: '#/components/schemas/A'}",
+        )
+    };
+    let report = compare(&document("B"), &document("C"));
+    assert_eq!(said(&report), ["response-type-widened A: `x` now sent as integer"]);
+}
