@@ -96,7 +96,7 @@ fn finding(groups: Vec<Group>, users: &mut Users<'_>) -> Finding {
     };
     let mut level = rule.level;
     let early = |operation: &&Operation| matches!(operation.stability.as_deref(), Some("draft" | "alpha"));
-    if level == Level::Breaking && !operations.is_empty() && operations.iter().all(early) {
+    if level == Level::Breaking && complete && !operations.is_empty() && operations.iter().all(early) {
         level = Level::Additive;
         message.push_str(" (only in operations that are not stable yet)");
     }
