@@ -518,6 +518,9 @@ pub(crate) struct Registry {
     /// Refuse every write
     #[arg(long)]
     pub(crate) read_only: bool,
+    /// Offer no referrers API, as older registries
+    #[arg(long)]
+    pub(crate) no_referrers_api: bool,
 }
 
 /// `plimsoll demo`

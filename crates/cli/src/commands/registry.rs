@@ -11,7 +11,11 @@ use crate::error::CliError;
 /// Serves until it is interrupted.
 pub(crate) fn run(session: &Session, arguments: &Registry) -> Result<u8, Failure> {
     let root = session.directory().join(&arguments.root);
-    let options = server::Options { read_only: arguments.read_only, ..server::Options::default() };
+    let options = server::Options {
+        read_only: arguments.read_only,
+        referrers_api: !arguments.no_referrers_api,
+        ..server::Options::default()
+    };
     let registry = server::Registry::open(&root, options)?;
     runtime()?.block_on(async {
         let listening = tokio::net::TcpListener::bind(arguments.listen).await;

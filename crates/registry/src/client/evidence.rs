@@ -131,14 +131,15 @@ pub struct Layer {
 impl Attachment {
     /// Keeps what was found in a store, so that reading it again needs no
     /// request. For what was verified: whoever may push could fill the disk
-    /// otherwise. Blocks.
+    /// otherwise. Nothing is flushed, since the registry has it too, and what
+    /// the manifest embeds is kept with it. Blocks.
     ///
     /// # Errors
     /// Those of writing to the store.
     pub fn keep(&self, store: &Layout) -> plimsoll_oci::Result<()> {
-        let layers = self.layers.iter().filter_map(|layer| layer.bytes.found());
-        for bytes in layers.chain([&self.bytes]) {
-            store.put(bytes)?;
+        let apart = self.layers.iter().filter(|layer| embedded(&layer.descriptor).is_none());
+        for bytes in apart.filter_map(|layer| layer.bytes.found()).chain([&self.bytes]) {
+            store.put_cached(bytes)?;
         }
         Ok(())
     }

@@ -227,7 +227,11 @@ impl<F: Form> Shared<'_, F> {
             let written = put.once(conditions).await;
             pace.took(round.elapsed());
             match written {
-                Ok(Written::Stored(_)) => tries.progressed(),
+                Ok(Written::Stored(_)) => {
+                    tries.progressed();
+                    // Whoever adds it again from here on has it again.
+                    dropped.clear();
+                }
                 Ok(Written::Moved) => refused = Some(base),
                 Ok(Written::Unclear(trouble)) => {
                     self.reader.wire.pause(&mut tries, trouble, &operation).await?;
