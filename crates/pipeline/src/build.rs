@@ -101,8 +101,12 @@ async fn make(
 ) -> Result<BuildMetadata, Failure> {
     let store = context.store()?;
     let reuse = request.reuse_target.then(|| context.state_folder().join("target"));
-    // A key that cannot be used is told before the build, not after it.
+    // A key that cannot be used, or a token that is not there, is told before
+    // the build, not after it.
     let signing = Signing::of(context).await?;
+    if let Some(signing) = &signing {
+        signing.check().await?;
+    }
     let began = Timestamp::now();
     let image = image(context, subject, &store, reuse).await?;
     evidence::secrets::scan(context, &subject.project, &store, image.manifest().digest).await?;
@@ -356,6 +360,9 @@ pub async fn push(context: &Context, sha: &Commit) -> Result<BuildMetadata, Fail
     )
     .await?;
     let signing = Signing::of(context).await?;
+    if let Some(signing) = &signing {
+        signing.check().await?;
+    }
     let pushed = publish(context, &store, &stored, sha, &repository).await?;
     add_push(&mut metadata, &pushed);
     metadata.build_duration_sec += started.elapsed().as_secs_f64();

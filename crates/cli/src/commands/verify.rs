@@ -31,12 +31,26 @@ fn subject(text: &str) -> Result<(Commit, Option<Repository>, Option<Digest>), C
     if !text.contains('/') {
         return Ok((commit(text, "verified")?, None, None));
     }
-    let reference: ImageRef = text.parse().map_err(|_| CliError::Argument {
+    let unnamed = || CliError::Argument {
         text: text.to_owned(),
-        expected: "a full commit SHA or a reference `host/path:<sha>@sha256:…`",
-    })?;
-    let tag = reference.tag.unwrap_or_default();
+        expected: "a full commit SHA or a reference `host/path:<sha>@sha256:…`: an image is compared with its \
+                   commit's record",
+    };
+    let reference: ImageRef = text.parse().map_err(|_| unnamed())?;
+    let tag = reference.tag.ok_or_else(unnamed)?;
     Ok((commit(&tag, "verified")?, Some(reference.repository), reference.digest))
+}
+
+/// A digest, or a tag of the older scheme, as far as it tells one from another.
+fn short(reference: &str) -> String {
+    let cut = |hex: &str| hex.chars().take(12).collect::<String>();
+    if let Some((hex, kind)) = reference.strip_prefix("sha256-").and_then(|rest| rest.split_once('.')) {
+        return format!("sha256-{}….{kind}", cut(hex));
+    }
+    match reference.split_once(':') {
+        Some((algorithm, hex)) => format!("{algorithm}:{}", cut(hex)),
+        None => reference.to_owned(),
+    }
 }
 
 /// What is attached, a line each; the steps of what does not count.
@@ -44,10 +58,6 @@ fn evidence(evidence: &[EvidenceReport]) -> String {
     if evidence.is_empty() {
         return String::new();
     }
-    let short = |reference: &str| match reference.split_once(':') {
-        Some((algorithm, hex)) if hex.len() > 12 => format!("{algorithm}:{}", &hex[..12]),
-        _ => reference.to_owned(),
-    };
     let rows: Vec<_> = evidence
         .iter()
         .map(|piece| {

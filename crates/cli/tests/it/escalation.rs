@@ -35,6 +35,7 @@ fn the_ratchet_clicks_and_is_recorded() {
     assert!(now["reason"].as_str().unwrap().contains("ledger entry"), "{now:#}");
     let metrics = world.plimsoll(["metrics"]).exits(0).stdout;
     assert!(metrics.contains("signature_verification_escalated{environment=\"trial\"} 1"), "{metrics}");
+    assert!(metrics.contains("signature_verification_softened{environment=\"trial\"} 0"), "{metrics}");
     assert!(metrics.contains("signature_signed_releases{environment=\"trial\"} 2"), "{metrics}");
     // Where one can go back to, says the policy too.
     let status = world.json(["status", "--env", "trial"]);

@@ -188,6 +188,10 @@ fn what_cannot_be_listed_is_not_unsigned() {
         (&back["outcome"], &check(&back, "SIG-001")["outcome"]),
         (&"succeeded".into(), &"warn".into())
     );
+    // And it counts as signed as before.
+    let status = world.json(["status", "--env", "trial"]);
+    let coverage = &status["environments"][0]["signature_coverage"];
+    assert!(coverage["samples"].as_array().unwrap().iter().all(|one| one["signed"] == true), "{coverage:#}");
 }
 
 /// BLD-6: nothing of an image with a credential leaves this machine.
@@ -287,6 +291,15 @@ fn an_identity_signs_without_a_key() {
         };
         world.repo.write("plimsoll.toml", configuration("https://github.com/acme/*"));
         let sha = world.release(name, "well");
+        // No token: told before anything is published.
+        world.plimsoll(["build", "--set", "signing.identity_token=env:NO_TOKEN"]).exits(2);
+        let host = world.registry.host();
+        let tag = format!("/v2/acme/echo/manifests/{sha}");
+        assert_eq!(crate::http::get(&host, &tag).status, 404);
+        world.repo.write("token", "e30.e30.c2ln");
+        world.plimsoll(["build"]).exits(2).says(&["KLS-"]);
+        assert_eq!(crate::http::get(&host, &tag).status, 404);
+        world.repo.write("token", sigstore.token(&claims));
         let built = world.json(["build"]);
         assert_eq!(built["signature_status"], "verified", "{built:#}");
         world.plimsoll(["deploy", sha.as_str(), "--env", "trial", "--dry-run"]).exits(0);
@@ -395,6 +408,7 @@ fn bad_input_is_told() {
     world.repo.write("not.json", "{");
     for (arguments, code, words) in [
         (vec!["sign", "latest"], 2, "a name that cannot move"),
+        (vec!["verify", &image], 2, "commit's record"),
         (vec!["sign", &absent], 2, "there is no image"),
         (vec!["sign", &image, "--set", "signing.key=file:nowhere.key"], 2, "nowhere.key"),
         (vec!["sign", &image, "--set", "signing.key=file:release.pub"], 2, "it is a public key"),

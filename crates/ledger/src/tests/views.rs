@@ -158,20 +158,22 @@ fn stats_against_the_targets() {
 fn coverage_counts_releases_by_their_newest_decision() {
     let fixture = Fixture::new();
     let ledger = &fixture.ledger;
-    let facts = |state: &str| serde_json::json!({"evidence": {"signature": {"state": state}}});
-    let deploy = |n, state: &str| {
+    let none = || serde_json::Value::Null;
+    let deploy = |n, state: &str, before: serde_json::Value| {
         let Event::Decided { environment, sha, rollout, decision, .. } = decided("production", n, true)
         else {
             unreachable!("decided makes a decision")
         };
-        let event = Event::Decided { environment, sha, rollout, facts: facts(state), decision };
+        let facts =
+            serde_json::json!({"evidence": {"signature": {"state": state}}, "verified_before": before});
+        let event = Event::Decided { environment, sha, rollout, facts, decision };
         ledger.append("ada", &event).unwrap();
         let end = finished("production", &format!("r{n}"), Deploy, None, n, Succeeded);
         ledger.append("ada", &end).unwrap();
     };
-    deploy(1, "missing");
-    deploy(2, "verified");
-    deploy(3, "unknown");
+    deploy(1, "missing", none());
+    deploy(2, "verified", none());
+    deploy(3, "unknown", none());
     ledger.append("ada", &decided("production", 2, false)).unwrap();
     let signed = |window| -> Vec<bool> {
         let samples = ledger.signature_samples("production", window).unwrap();
@@ -179,9 +181,17 @@ fn coverage_counts_releases_by_their_newest_decision() {
     };
     assert_eq!(signed(50), [false, true, false]);
     // Signed later, and let in again.
-    deploy(1, "verified");
+    deploy(1, "verified", none());
     assert_eq!(signed(50), [true, false, true]);
     assert_eq!(signed(2), [true, false]);
+    // Gone back to while nobody could be asked: what verified before counts.
+    let before = serde_json::json!({"entry": 4});
+    deploy(2, "unknown", before.clone());
+    assert_eq!(signed(50), [true, true, false]);
+    // A signature that is gone is gone, whatever was before.
+    deploy(2, "missing", before);
+    assert_eq!(signed(50), [false, true, false]);
+    deploy(2, "verified", none());
     assert!(ledger.signature_samples("trial", 50).unwrap().is_empty());
     let metrics = ledger.metrics().unwrap();
     assert!(metrics.contains("signature_signed_releases{environment=\"production\"} 2\n"), "{metrics}");

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
+use jiff::Timestamp;
+
 use crate::store::Query;
 use crate::views::verification::COVERAGE_WINDOW;
 use crate::{Error, Ledger};
@@ -147,8 +149,8 @@ impl Ledger {
             Ok(ControlFlow::Continue(()))
         })?;
         let entries = Counter::from([(Vec::new(), self.size()?)]);
-        let (mut released, mut signed, mut ratio, mut escalated) =
-            (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (mut released, mut signed, mut ratio) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (mut escalated, mut softened) = (BTreeMap::new(), BTreeMap::new());
         for environment in environments {
             let samples = self.signature_samples(&environment, COVERAGE_WINDOW)?;
             let (all, with) = (samples.len() as f64, samples.iter().filter(|s| s.signed).count() as f64);
@@ -156,6 +158,9 @@ impl Ledger {
             released.insert(environment.clone(), all);
             signed.insert(environment.clone(), with);
             let clicked = self.escalation(&environment)?.is_some();
+            let soft =
+                self.softening(&environment)?.is_some_and(|softening| softening.until > Timestamp::now());
+            softened.insert(environment.clone(), f64::from(u8::from(soft)));
             escalated.insert(environment, f64::from(u8::from(clicked)));
         }
 
@@ -199,6 +204,12 @@ impl Ledger {
             "signature_verification_escalated",
             "1 once coverage has made verification mandatory.",
             &escalated,
+        );
+        gauge(
+            o,
+            "signature_verification_softened",
+            "1 while somebody has taken that back for a time.",
+            &softened,
         );
         counter(o, "plimsoll_ledger_entries_total", "Entries in the ledger.", &[], &entries);
         Ok(out)

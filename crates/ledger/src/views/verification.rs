@@ -19,7 +19,8 @@ pub const COVERAGE_WINDOW: usize = 50;
 pub struct Sample {
     /// The commit.
     pub sha: Commit,
-    /// Whether its signature verified at the newest decision that let it in.
+    /// Whether its signature verified at the newest decision that let it in,
+    /// or, where that could not ask for it, before.
     pub signed: bool,
     /// That decision's entry; none where the ledger has none.
     pub decision_entry: Option<u64>,
@@ -88,9 +89,14 @@ fn approval(entry: Entry) -> Option<Approval> {
     }
 }
 
-/// Whether facts, as `plimsoll-decision` serialises them, have a verified signature.
+/// Whether facts, as `plimsoll-decision` serialises them, have a verified
+/// signature: at that decision, or before it, where nobody could be asked.
 fn is_signed(facts: &serde_json::Value) -> bool {
-    facts.pointer("/evidence/signature/state").and_then(serde_json::Value::as_str) == Some("verified")
+    match facts.pointer("/evidence/signature/state").and_then(serde_json::Value::as_str) {
+        Some("verified") => true,
+        Some("unknown") => facts.get("verified_before").is_some_and(|before| !before.is_null()),
+        _ => false,
+    }
 }
 
 impl Ledger {

@@ -128,13 +128,15 @@ fn rebuild_facts(all: &[(&Piece, &Verified)], image: Digest) -> Option<RebuildFa
 
 /// The result of a scan that somebody attested (cosign's predicate): ours, or
 /// one whose `result` has findings in the same form.
+///
+/// Its advisories grow old like any others: they were of the day of the scan.
 fn attested_scan(piece: &Piece, verified: &Verified) -> Option<ScanFacts> {
     let predicate = predicate(verified);
     let result: plimsoll_evidence_advisories::Report =
         serde_json::from_value(predicate.pointer("/scanner/result")?.clone()).ok()?;
-    let finished = predicate.pointer("/metadata/scanFinishedOn")?.as_str()?.parse().ok()?;
+    let finished: jiff::Timestamp = predicate.pointer("/metadata/scanFinishedOn")?.as_str()?.parse().ok()?;
     let source = format!("scanned at {finished}, attested by {}", signed(piece, verified).by);
-    Some(scan(&result, source, finished))
+    Some(scan(&result, source, jiff::Timestamp::now()))
 }
 
 /// A report as facts; the age of the advisories is taken at `now`.

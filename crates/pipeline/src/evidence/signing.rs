@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use plimsoll_config::{SecretContext, SecretSource, SignWith};
-use plimsoll_evidence_keyless::{AUDIENCE, Keyless, Options, SigningConfig, TokenSource, public_good_root};
+use plimsoll_evidence_keyless::{
+    AUDIENCE, IdentityToken, Keyless, Options, SigningConfig, TokenSource, public_good_root,
+};
 use plimsoll_evidence_trust::{
     Bundle, ExternalSigner, PrivateKey, PublicKey, SignedBy, Signer, Statement, Trust, TrustedKey, sign,
 };
@@ -51,6 +53,24 @@ impl Signing {
         ready.await?.map(Some)
     }
 
+    /// Whether there is what signing needs, as far as that can be told before
+    /// anything is built or pushed: for an identity, its token.
+    ///
+    /// # Errors
+    /// There is no token, or none that would be accepted.
+    pub(crate) async fn check(&self) -> Result<(), Failure> {
+        if let Self::Keyless { token, .. } = self {
+            // Got again when it is used: it may not outlive a long build.
+            Self::token(token).await?;
+        }
+        Ok(())
+    }
+
+    async fn token(source: &TokenSource) -> Result<IdentityToken, Failure> {
+        let environment = |name: &str| std::env::var(name).ok();
+        Ok(source.token(&environment, AUDIENCE, &Options::default(), Timestamp::now()).await?)
+    }
+
     /// Signs statements; a certificate serves all of them.
     ///
     /// # Errors
@@ -69,10 +89,7 @@ impl Signing {
                 Ok(Signed { bundles: bundles.await??, by })
             }
             Self::Keyless { keyless, token } => {
-                let environment = |name: &str| std::env::var(name).ok();
-                let options = Options::default();
-                let token = token.token(&environment, AUDIENCE, &options, Timestamp::now()).await?;
-                let certified = keyless.certify(&token).await?;
+                let certified = keyless.certify(&Self::token(token).await?).await?;
                 let identity = certified.identity();
                 let by =
                     SignedBy::Identity { issuer: identity.issuer.clone(), subject: identity.subject.clone() };
