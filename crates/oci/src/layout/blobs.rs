@@ -1,4 +1,5 @@
-//! Blobs: they appear complete, verified and durable, or not at all.
+//! Blobs: they appear complete, verified and durable, or not at all; what is
+//! only cached is not durable.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -7,7 +8,7 @@ use plimsoll_model::Digest;
 
 use super::Layout;
 use super::temporary::Temporary;
-use crate::{Descriptor, Error, Hasher, Result, VerifyingReader};
+use crate::{Descriptor, Error, Hasher, Result, VerifyingReader, digest_of};
 
 impl Layout {
     /// Whether the blob is there.
@@ -101,6 +102,26 @@ impl Layout {
         let mut writer = self.writer()?;
         writer.write_all(bytes).map_err(|e| Error::io("write a blob in", self.path(), e))?;
         writer.commit(None)
+    }
+
+    /// Stores bytes that can be had again from elsewhere: nothing is flushed to
+    /// disk, so that a crash of the machine may lose or damage them. Readers
+    /// verify, and [`Layout::put`] and this replace what is damaged.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::DiskFull`]; then the blob is not visible.
+    pub fn put_cached(&self, bytes: &[u8]) -> Result<(Digest, u64)> {
+        let (digest, size) = (digest_of(bytes), bytes.len() as u64);
+        if self.intact(&digest, size) {
+            return Ok((digest, size));
+        }
+        let path = self.blob_path(&digest);
+        let mut writer = self.writer()?;
+        writer.write_all(bytes).map_err(|e| Error::io("write a blob in", self.path(), e))?;
+        let temporary = writer.temporary;
+        self.0.disk.rename(temporary.path(), &path).map_err(|e| Error::io("store", &path, e))?;
+        temporary.moved();
+        Ok((digest, size))
     }
 
     /// Makes a blob of another layout visible in this one, by a hard link
@@ -197,11 +218,14 @@ impl BlobWriter {
             return Err(Error::DigestMismatch { object: "the blob".into(), expected, found: digest });
         }
         let path = layout.blob_path(&digest);
+        let disk = &layout.0.disk;
         if layout.intact(&digest, written) {
+            // It may be there without ever having been flushed.
+            let there = File::open(&path).and_then(|file| disk.sync_file(&file));
+            there.map_err(|e| Error::io("flush", &path, e))?;
             layout.sync_blobs()?;
             return Ok((digest, written));
         }
-        let disk = &layout.0.disk;
         disk.sync_file(temporary.file()).map_err(|e| Error::io("flush", &path, e))?;
         disk.rename(temporary.path(), &path).map_err(|e| Error::io("store", &path, e))?;
         temporary.moved();

@@ -33,6 +33,30 @@ fn blobs_and_references() {
     assert!(!layout.has(&digest).unwrap());
 }
 
+#[test]
+fn what_is_only_cached_is_flushed_by_the_first_put_and_never_by_itself() {
+    use disk::Step::{Rename, SyncDir, SyncFile};
+    let (_dir, layout) = layout();
+    let faults = |layout: &Layout| layout.disk().faults.lock().unwrap().len();
+    fail(&layout, SyncFile, false);
+    fail(&layout, SyncDir, false);
+    let (digest, size) = layout.put_cached(b"hello").unwrap();
+    assert_eq!((digest, size, faults(&layout)), (crate::digest_of(b"hello"), 5, 2), "nothing was flushed");
+    assert_eq!(layout.read_blob(&digest, 5).unwrap(), b"hello");
+    // What a crash left of it is replaced by either.
+    fs::write(layout.blob_path(&digest), "").unwrap();
+    layout.put_cached(b"hello").unwrap();
+    assert_eq!(layout.read_blob(&digest, 5).unwrap(), b"hello");
+    // Durable is durable, whoever wrote it first.
+    layout.put(b"hello").unwrap_err();
+    layout.put(b"hello").unwrap_err();
+    layout.put(b"hello").unwrap();
+    fail(&layout, Rename, false);
+    layout.put_cached(b"other").unwrap_err();
+    assert!(!layout.has(&crate::digest_of(b"other")).unwrap());
+    assert_eq!(leftovers(&layout), 0);
+}
+
 /// What is in the store's directory for temporary files.
 fn leftovers(layout: &Layout) -> usize {
     fs::read_dir(layout.path().join(TEMPORARY)).unwrap().count()
