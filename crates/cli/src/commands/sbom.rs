@@ -19,7 +19,7 @@ pub(crate) fn run(session: &Session, arguments: Sbom) -> Result<u8, Failure> {
         Sbom::Generate { subject, format, to } => generate(session, &subject, &format, to.as_deref()),
         Sbom::Diff { old, new, database } => diff(session, &old, &new, database),
         Sbom::Scan { subject, database, vex, write_vex, fail_on } => {
-            let request = ScanRequest { database, vex, fail_on: fail_on.as_deref().map(Severity::from_word) };
+            let request = ScanRequest { database, vex, fail_on: fail_on.as_deref().map(least) };
             scan(session, &subject, request, write_vex.as_deref())
         }
     }
@@ -195,4 +195,22 @@ fn scan_text(scanned: &Scanned) -> String {
         "findings: {counted} in {} components; {fails}\nagainst {} advisories, {age}\n",
         report.components, report.database.advisories
     )
+}
+
+/// The least severity that `--fail-on` names; for `none`, which advisories use
+/// as a word for low, there is none.
+fn least(word: &str) -> Option<Severity> {
+    if word == "none" { None } else { Severity::from_word(word) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn none_is_no_severity() {
+        assert_eq!(least("none"), None);
+        assert_eq!(least("low"), Some(Severity::Low));
+        assert_eq!(least("critical"), Some(Severity::Critical));
+    }
 }
