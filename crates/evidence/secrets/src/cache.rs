@@ -62,6 +62,7 @@ pub(crate) fn load(options: &Options, index: usize, layer: Digest) -> Option<Tal
         unread: kept.unread.into_iter().map(|u| Unread { place: place(u.place), ..u }).collect(),
         files: kept.files,
         bytes: kept.bytes,
+        ..Tally::default()
     })
 }
 

@@ -64,6 +64,17 @@ fn many_findings_are_counted_not_listed() {
 }
 
 #[test]
+fn many_files_with_findings_take_linear_time() {
+    let mut scanner = Scanner::new(Source::Directory, 0);
+    for index in 0..20_000 {
+        let path = format!("{index}/.env");
+        scanner.file(path.as_bytes(), &mut &b"A_TOKEN=vK3pQz81Lm\n"[..], 0).unwrap();
+    }
+    let tally = scanner.finish();
+    assert_eq!((tally.findings.len(), tally.unlisted), (10_000, 10_000));
+}
+
+#[test]
 fn notes_do_not_crowd_out_what_stops() {
     let token = format!("AIza{}\n", crate::testing::noise(crate::testing::ALNUM, 35));
     let content = format!("{}{}", token.repeat(500), private_key("PRIVATE KEY"));

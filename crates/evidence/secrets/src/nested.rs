@@ -207,11 +207,11 @@ fn zip(scanner: &mut Scanner, path: &[u8], reader: &mut dyn BufRead, depth: usiz
             }
             0 | 8 if header.flags & ENCRYPTED == 0 && (!streamed || header.stored > 0 || !is_file) => {
                 let mut stored = (&mut *reader).take(header.stored);
-                if !is_file {
-                } else if header.method == 0 {
-                    scanner.file(&inner, &mut Budget { inner: &mut stored, left }, depth + 1)?;
-                } else {
-                    let plain = flate2::bufread::DeflateDecoder::new(&mut stored);
+                if is_file {
+                    let plain: &mut dyn Read = match header.method {
+                        0 => &mut stored,
+                        _ => &mut flate2::bufread::DeflateDecoder::new(&mut stored),
+                    };
                     scanner.file(&inner, &mut Budget { inner: plain, left }, depth + 1)?;
                 }
                 io::copy(&mut stored, &mut io::sink())?;

@@ -12,9 +12,6 @@ const PACKAGES: &[&str] = &[
     "dist-packages",
     "node_modules",
     "gems",
-    ".cargo/registry/src",
-    "cargo/registry/src",
-    "pkg/mod",
     "rustlib",
     ".m2/repository",
     ".rustup/toolchains",
@@ -33,10 +30,19 @@ const PACKAGES: &[&str] = &[
     "WEB-INF/lib",
 ];
 
-/// Where package tools keep what they downloaded: copies of packages, tests
-/// and all, that nothing runs from.
-const DOWNLOADS: &[&str] =
-    &[".cache/yarn", ".cache/pip", "_cacache", "registry/cache", "mod/cache", "var/cache/apt"];
+/// Where package tools keep what they downloaded: copies of published packages
+/// and their sources, tests and all, that nothing runs from.
+const DOWNLOADS: &[&str] = &[
+    ".cache/yarn",
+    ".cache/pip",
+    "_cacache",
+    "cargo/registry/cache",
+    "cargo/registry/src",
+    ".cargo/registry/cache",
+    ".cargo/registry/src",
+    "pkg/mod",
+    "var/cache/apt",
+];
 
 /// Directories, within a package, of what is never run in production.
 const ASIDE: &[&str] = &[
@@ -166,7 +172,8 @@ mod tests {
             "usr/local/lib/python3.13/test/certdata/keycert.pem",
             "usr/share/doc/openssl/README.gz",
             "venv/lib/python3.12/site-packages/jwt/test_api.py",
-            "root/go/pkg/mod/golang.org/x/crypto@v0.1.0/ssh/keys_test.go",
+            "root/go/pkg/mod/golang.org/x/crypto@v0.1.0/ssh/keys.go",
+            "usr/local/cargo/registry/src/index/pem-4.0.0/src/lib.rs",
         ] {
             assert!(is_aside(path.as_bytes()), "{path}");
         }

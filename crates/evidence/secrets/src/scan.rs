@@ -1,6 +1,6 @@
 //! Scanning one stream of bytes: windows that overlap, anchors, rules.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -47,6 +47,9 @@ pub(crate) struct Tally {
     pub(crate) unread: Vec<Unread>,
     pub(crate) files: u64,
     pub(crate) bytes: u64,
+    /// How many of `findings`, and of `unread`, there are of each level.
+    pub(crate) listed: [usize; 2],
+    pub(crate) listed_unread: [usize; 2],
 }
 
 /// Scans stream after stream. One per thread.
@@ -76,6 +79,8 @@ struct File<'a> {
     /// Hits of each level, listed or not.
     counts: BTreeMap<Level, u64>,
     is_text: bool,
+    /// The most that a finding by form, and one by context, means here.
+    levels: OnceCell<[Level; 2]>,
 }
 
 /// A part of a file in memory.
@@ -103,8 +108,13 @@ impl Scanner {
 
     /// Scans a text of the image configuration. `field` is where it stands.
     pub(crate) fn field(&mut self, field: &str, text: &[u8], found: &[(usize, Found)]) {
-        let mut file =
-            File { name: Name::default(), hits: Vec::new(), counts: BTreeMap::new(), is_text: false };
+        let mut file = File {
+            name: Name::default(),
+            hits: Vec::new(),
+            counts: BTreeMap::new(),
+            is_text: false,
+            levels: OnceCell::new(),
+        };
         let window = Window { text, base: 0, lines: 0 };
         for (rule, found) in found {
             file.take(*rule, found.clone(), &window);
@@ -134,7 +144,8 @@ impl Scanner {
         window: &mut [u8],
     ) -> io::Result<()> {
         let name = Name::new(path);
-        let mut file = File { name, hits: Vec::new(), counts: BTreeMap::new(), is_text: false };
+        let mut file =
+            File { name, hits: Vec::new(), counts: BTreeMap::new(), is_text: false, levels: OnceCell::new() };
         let mut whole = Vec::new();
         let named = RULES.iter().any(|rule| rule.named.is_some_and(|named| (named.is)(&name)));
         if named {
@@ -209,11 +220,12 @@ impl Scanner {
         self.tally.unlisted += beyond;
         kept.sort_by_key(|hit| hit.value.start);
         for hit in kept {
-            let listed = self.tally.findings.iter().filter(|f| f.level == hit.level).count();
-            if listed >= LISTED {
+            let listed = &mut self.tally.listed[hit.level as usize];
+            if *listed >= LISTED {
                 self.tally.unlisted += u64::from(hit.level == Level::Stop);
                 continue;
             }
+            *listed += 1;
             let page = RULES[hit.rule].page;
             self.tally.findings.push(Finding {
                 rule: page.code.into(),
@@ -228,7 +240,9 @@ impl Scanner {
 
     /// Records that something was not read.
     pub(crate) fn unread(&mut self, path: &[u8], level: Level, reason: impl Into<String>) {
-        if self.tally.unread.iter().filter(|unread| unread.level == level).count() < LISTED {
+        let listed = &mut self.tally.listed_unread[level as usize];
+        if *listed < LISTED {
+            *listed += 1;
             self.tally.unread.push(Unread {
                 place: place(self.source, path, None),
                 reason: reason.into(),
@@ -306,11 +320,14 @@ impl File<'_> {
 
     /// What a finding of this rule means in this file.
     fn level(&self, rule: &Rule) -> Level {
-        let path = self.name.path;
-        if origin::is_aside(path) || rule.proof == Proof::Context && origin::is_packaged(path) {
-            Level::Note
-        } else {
-            Level::Stop
+        let [form, context] = self.levels.get_or_init(|| {
+            let stops = |stops: bool| if stops { Level::Stop } else { Level::Note };
+            let form = !origin::is_aside(self.name.path);
+            [stops(form), stops(form && !origin::is_packaged(self.name.path))]
+        });
+        match rule.proof {
+            Proof::Form => *form,
+            Proof::Context => *context,
         }
     }
 }

@@ -49,8 +49,9 @@ fn is_secret(text: &[u8], at: usize) -> bool {
     let part = |b: u8| base64_letter(b) || b == b'=';
     let Some(value) = text.get(at..at + SECRET) else { return false };
     // The ends first: that settles it for almost every position.
-    !(at > 0 && part(text[at - 1]) && text[at - 1] != b'=')
-        && !text.get(at + SECRET).is_some_and(|&b| part(b))
+    let begins = at == 0 || text[at - 1] == b'=' || !part(text[at - 1]);
+    begins
+        && text.get(at + SECRET).is_none_or(|&b| !part(b))
         && value.iter().all(|&b| base64_letter(b))
         && value.iter().any(u8::is_ascii_uppercase)
         && value.iter().any(u8::is_ascii_lowercase)
