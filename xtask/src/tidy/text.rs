@@ -101,6 +101,7 @@ fn may_print(file: &Path) -> bool {
 fn is_test(file: &Path) -> bool {
     let named = |name: &str| file.components().any(|part| part == Component::Normal(name.as_ref()));
     file.starts_with("xtask")
+        || file.starts_with("fuzz")
         || named("tests")
         || named("tests.rs")
         || named("benches")
