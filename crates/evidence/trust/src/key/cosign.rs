@@ -15,10 +15,9 @@ use crate::error::Error;
 const LOG_N: u8 = 16;
 const R: u32 = 8;
 const P: u32 = 1;
-/// A file may ask for at most so much memory (128·N·r bytes) and work.
-const MOST_LOG_N: u8 = 20;
-const MOST_R: u32 = 32;
-const MOST_P: u32 = 8;
+/// A file may ask for four times the work (N·r·p), so that it takes seconds and
+/// 256 MiB (128·N·r bytes) at most.
+const MOST_BLOCKS: u64 = 4 * 8 << LOG_N;
 
 #[derive(Serialize, Deserialize)]
 struct File {
@@ -66,7 +65,8 @@ pub(super) fn decrypt(json: &[u8], password: &str) -> Result<Vec<u8>, Error> {
     }
     let Params { n, r, p } = file.kdf.params;
     let log_n = u8::try_from(n.checked_ilog2().unwrap_or(0)).unwrap_or(u8::MAX);
-    if !n.is_power_of_two() || log_n > MOST_LOG_N || r > MOST_R || p > MOST_P {
+    let work = [r, p].into_iter().try_fold(n, |work, factor| work.checked_mul(u64::from(factor)));
+    if !n.is_power_of_two() || work.is_none_or(|work| work > MOST_BLOCKS) {
         return Err(wrong("its scrypt parameters ask for more than is given"));
     }
     let decode = |text: &str| STANDARD.decode(text).map_err(|_| wrong("a part of it is not base64"));
@@ -98,4 +98,39 @@ pub(super) fn encrypt(document: &[u8], password: &str) -> Result<String, Error> 
         ciphertext: STANDARD.encode(ciphertext),
     };
     Ok(serde_json::to_string(&file).expect("a key file has string keys and no failing serialisers"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// What is asked for is looked at before it is done.
+    #[test]
+    fn a_file_cannot_ask_for_much_memory_or_work() {
+        let asked = |n: u64, r: u32, p: u32| {
+            let file = serde_json::json!({
+                "kdf": {"name": "scrypt", "params": {"N": n, "r": r, "p": p}, "salt": ""},
+                "cipher": {"name": "nacl/secretbox", "nonce": STANDARD.encode([0; 24])},
+                "ciphertext": "",
+            });
+            decrypt(file.to_string().as_bytes(), "password").unwrap_err()
+        };
+        for (n, r, p) in [
+            (1 << 20, 32, 1),
+            (1 << 18, 8, 2),
+            (2, 1, 1 << 22),
+            (1 << 63, 1, 1),
+            (u64::MAX, u32::MAX, u32::MAX),
+            (3, 8, 1),
+            (0, 8, 1),
+        ] {
+            let error = asked(n, r, p);
+            assert!(error.to_string().contains("ask for more"), "{n} {r} {p}: {error}");
+        }
+        assert!(matches!(asked(2, 1, 1), Error::Password));
+        for (n, r, p) in [(1, 8, 1), (2, 0, 1), (2, 1, 0)] {
+            assert!(matches!(asked(n, r, p), Error::PrivateKey { .. }), "{n} {r} {p}");
+        }
+    }
 }
