@@ -76,7 +76,8 @@ pub const PAGES: &[Page] = &[
         code: "SIG-110",
         name: "key-out-of-date",
         what: "The key's dates in `[[verification.keys]]` do not cover the time of the signature. Where neither a log \
-               entry nor a timestamp proves the time, it is the time at which the ledger first knew the image, else now.",
+               entry nor a timestamp proves the time, the key's end is compared with the time at which the ledger first \
+               knew the image, else with now, and its beginning with now.",
         why: "A key that was replaced must not sign anything new, while what it signed stays good.",
         how: "Sign again with the key of today: `plimsoll sign REF`.",
     },

@@ -144,6 +144,22 @@ async fn what_goes_with_a_signature_by_key_is_looked_at() {
         assert_eq!(none.ended(&known), ("role", "verified"));
         assert_eq!(none.ended(&strict), ("log", "SIG-111"));
     }
+    // Nor does one whose signature is hashed in a way that the library does not take.
+    let curve = PrivateKey::generate(Algorithm::EcdsaP384).unwrap();
+    let file = curve.to_cosign_pem(&Secret::new("")).unwrap();
+    std::fs::write(maker.cosign.folder.path().join("p384.key"), file.reveal()).unwrap();
+    let [signature, attestation] = maker.make("p384", &["--key", "p384.key", "--tlog-upload=false"]).await;
+    let on_curve = |mut trust: Trust| {
+        trust.keys = vec![TrustedKey::new(curve.public_key().clone())];
+        trust
+    };
+    let loose = on_curve(trust(root(&sigstore), false));
+    let firm = on_curve(trust(root(&sigstore), true));
+    let entry = |layer: &Layer, of: &Layer| layer.with(ENTRY, Some(&of.annotations[ENTRY]));
+    let (signature, attestation) = (entry(&signature, &logged[0]), entry(&attestation, &logged[1]));
+    assert_eq!(signature.ended(&loose), ("log", "SIG-108"));
+    assert_eq!(attestation.ended(&loose), ("role", "verified"));
+    assert_eq!(attestation.ended(&firm), ("log", "SIG-111"));
     // A kind of entry that is not known here says nothing.
     let intoto = maker.make("intoto", &["--key", "cosign.key"]).await;
     let mut entry: Value = serde_json::from_str(&intoto[1].annotations[ENTRY]).unwrap();

@@ -101,15 +101,30 @@ impl PublicKey {
 
     /// Whether `signature` is this key's over `message`.
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        let by = |algorithm: &'static dyn aws::VerificationAlgorithm| {
-            aws::UnparsedPublicKey::new(algorithm, self.point()).verify(message, signature).is_ok()
+        // cosign 2 hashes with SHA-256 whatever the curve, cosign 3 does not.
+        self.verifies_by_size(message, signature)
+            || self.algorithm == Algorithm::EcdsaP384
+                && self.by(&aws::ECDSA_P384_SHA256_ASN1, message, signature)
+    }
+
+    /// The same, for a hash as long as the curve's numbers and no other: what
+    /// the Sigstore library takes an envelope's signature for.
+    pub(crate) fn verifies_by_size(&self, message: &[u8], signature: &[u8]) -> bool {
+        let algorithm: &'static dyn aws::VerificationAlgorithm = match self.algorithm {
+            Algorithm::EcdsaP256 => &aws::ECDSA_P256_SHA256_ASN1,
+            Algorithm::EcdsaP384 => &aws::ECDSA_P384_SHA384_ASN1,
+            Algorithm::Ed25519 => &aws::ED25519,
         };
-        match self.algorithm {
-            Algorithm::EcdsaP256 => by(&aws::ECDSA_P256_SHA256_ASN1),
-            // cosign 2 hashes with SHA-256 whatever the curve, cosign 3 does not.
-            Algorithm::EcdsaP384 => by(&aws::ECDSA_P384_SHA384_ASN1) || by(&aws::ECDSA_P384_SHA256_ASN1),
-            Algorithm::Ed25519 => by(&aws::ED25519),
-        }
+        self.by(algorithm, message, signature)
+    }
+
+    fn by(
+        &self,
+        algorithm: &'static dyn aws::VerificationAlgorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> bool {
+        aws::UnparsedPublicKey::new(algorithm, self.point()).verify(message, signature).is_ok()
     }
 }
 

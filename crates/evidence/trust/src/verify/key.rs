@@ -79,6 +79,17 @@ impl Run<'_> {
             self.not_applicable(LOG, detail);
             return Ok(None);
         };
+        // Envelopes by keys on P-384 are mostly hashed with SHA-256, which the library does not take.
+        let known = |signature: &Vec<u8>| key.verifies_by_size(&signed.message, signature);
+        if !signed.detached && !signed.signatures.iter().any(known) {
+            let log = "an entry or a timestamp that cannot be verified here, since its P-384 key hashes with SHA-256";
+            if trust.require_log {
+                let why = format!("a log entry is demanded of signatures by key too, and there is {log}");
+                return Err(self.untrusted(LOG, "SIG-111", why));
+            }
+            self.not_applicable(LOG, log);
+            return Ok(None);
+        }
         let material = &mut proof.verification_material;
         // An entry in somebody else's log says nothing, good or bad.
         if let Some(entry) = material.tlog_entries.iter().find(|entry| !root.knows_log_of(entry)) {
