@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use sigstore_types::{Bundle as SigstoreBundle, MediaType};
 
 use crate::dsse::Envelope;
@@ -197,17 +197,27 @@ impl<'a> Parts<'a> {
             return Err(format!("what goes with the signature has more than {} bytes", material::MOST_BYTES));
         }
         let signer = match (certificate, chain) {
-            (Some(certificate), _) => ("certificate", json!(certificate)),
-            (None, Some(_)) => ("x509CertificateChain", json!({ "certificates": certificates })),
+            (Some(certificate), _) => ("certificate", value(certificate)?),
+            (None, Some(_)) => ("x509CertificateChain", json!({ "certificates": values(certificates)? })),
             (None, None) => ("publicKey", json!({})),
         };
         let material = json!({
             signer.0: signer.1,
-            "tlogEntries": tlog_entries,
-            "timestampVerificationData": { "rfc3161Timestamps": stamps },
+            "tlogEntries": values(tlog_entries)?,
+            "timestampVerificationData": { "rfc3161Timestamps": values(stamps)? },
         });
         material::assemble(self.version()?, material, material::of_envelope(envelope)?).map(Some)
     }
+}
+
+/// A part as a value. What was only skipped when the bundle was read may still
+/// be none, such as `1e999`; `json!` would panic then.
+fn value(part: &RawValue) -> Result<Value, String> {
+    serde_json::from_str(part.get()).map_err(|error| format!("what goes with the signature: {error}"))
+}
+
+fn values(parts: &[&RawValue]) -> Result<Vec<Value>, String> {
+    parts.iter().map(|part| value(part)).collect()
 }
 
 #[cfg(test)]
@@ -219,6 +229,22 @@ mod tests {
         format!(
             r#"{{"mediaType":"{media_type}","verificationMaterial":{material},"dsseEnvelope":{{"payload":"","payloadType":"t","signatures":[{{"sig":"AA=="}}]}}}}"#
         )
+    }
+
+    /// Found by the fuzz target `bundle`.
+    #[test]
+    fn a_number_that_is_none_is_told() {
+        for material in [
+            r#"{"publicKey":{},"tlogEntries":[{"logIndex":1e999}]}"#,
+            r#"{"certificate":{"rawBytes":-1e999}}"#,
+            r#"{"x509CertificateChain":{"certificates":[[1e999]]}}"#,
+            r#"{"certificate":{},"timestampVerificationData":{"rfc3161Timestamps":[1e999]}}"#,
+        ] {
+            let json = with(BUNDLE_MEDIA_TYPE, material);
+            let parts = Parts::parse(json.as_bytes()).unwrap();
+            let why = parts.proof(&parts.envelope().unwrap()).unwrap_err();
+            assert!(why.contains("number out of range"), "{material}: {why}");
+        }
     }
 
     #[test]
