@@ -17,7 +17,7 @@ const R: u32 = 8;
 const P: u32 = 1;
 /// A file may ask for four times the work (N·r·p), so that it takes seconds and
 /// 256 MiB (128·N·r bytes) at most.
-const MOST_BLOCKS: u64 = 4 * 8 << LOG_N;
+const MOST_BLOCKS: u64 = (4 * 8) << LOG_N;
 
 #[derive(Serialize, Deserialize)]
 struct File {
@@ -49,6 +49,8 @@ struct Cipher {
 
 fn key_of(password: &str, salt: &[u8], log_n: u8, r: u32, p: u32) -> Result<Key, Error> {
     let wrong = |_| Error::PrivateKey { why: "its scrypt parameters cannot be used".into() };
+    // N is greater than 1 (RFC 7914, section 2); the library takes 1 as well.
+    let log_n = Some(log_n).filter(|log_n| *log_n > 0).ok_or(scrypt::errors::InvalidParams).map_err(wrong)?;
     let params = scrypt::Params::new(log_n, r, p, 32).map_err(wrong)?;
     let mut key = [0; 32];
     scrypt::scrypt(password.as_bytes(), salt, &params, &mut key)
