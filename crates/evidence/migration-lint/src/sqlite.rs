@@ -1,0 +1,457 @@
+//! SQLite's statements into actions. Names are compared as SQLite does, without
+//! case.
+
+use sqlparser::ast::{
+    self, AlterTableOperation, ColumnOption, Expr, FromTable, ObjectName, ObjectType, Query,
+    RenameTableNameKind, SetExpr, TableConstraint, TableFactor, TableObject, TableWithJoins,
+    UpdateTableFromKind,
+};
+use sqlparser::dialect::SQLiteDialect;
+use sqlparser::keywords::Keyword;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
+
+use crate::action::{
+    Action, Backfill, Default, Demand, Filter, Kind, NewColumn, NewConstraint, NewTable, Placed, Problem,
+    Statement,
+};
+use crate::name::Name;
+use crate::postgres::allowed;
+use crate::split::directive;
+use crate::sql_type::SqlType;
+
+/// Tokens between two commas; the parser recurses over operators.
+const CHAIN: usize = 4_000;
+/// Tokens of one statement. Rows beyond that are inserted, and only counted.
+const LONGEST: usize = 200_000;
+
+/// Every statement of a text.
+pub(crate) fn statements(text: &str) -> Vec<Statement> {
+    let starts: Vec<usize> =
+        std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+    let offset = |line: u64, column: u64| {
+        let start = starts.get(usize::try_from(line).unwrap_or(1).saturating_sub(1)).copied().unwrap_or(0);
+        let column = usize::try_from(column).unwrap_or(1).saturating_sub(1);
+        start + text[start..].chars().take(column).map(char::len_utf8).sum::<usize>()
+    };
+    let tokens = match Tokenizer::new(&SQLiteDialect {}, text).tokenize_with_location() {
+        Ok(tokens) => tokens,
+        Err(error) => {
+            let at = offset(error.location.line, error.location.column);
+            return vec![unread(at, Some(Problem { offset: at, message: error.message }))];
+        }
+    };
+    let mut found = Vec::new();
+    let mut piece: Vec<TokenWithSpan> = Vec::new();
+    let mut said: Vec<String> = Vec::new();
+    let mut blocks = 0_usize;
+    for token in tokens {
+        match &token.token {
+            Token::Whitespace(
+                Whitespace::SingleLineComment { comment, .. } | Whitespace::MultiLineComment(comment),
+            ) => {
+                said.extend(directive(comment));
+                continue;
+            }
+            Token::Whitespace(_) => continue,
+            Token::SemiColon if blocks == 0 => {
+                found.extend(one(std::mem::take(&mut piece), std::mem::take(&mut said), &offset));
+                continue;
+            }
+            Token::Word(word) if is_trigger(&piece) => match word.keyword {
+                Keyword::BEGIN | Keyword::CASE => blocks += 1,
+                Keyword::END => blocks = blocks.saturating_sub(1),
+                _ => {}
+            },
+            _ => {}
+        }
+        piece.push(token);
+    }
+    found.extend(one(piece, said, &offset));
+    found
+}
+
+fn unread(offset: usize, problem: Option<Problem>) -> Statement {
+    Statement {
+        offset,
+        actions: Vec::new(),
+        problem,
+        dynamic: Vec::new(),
+        literals: Vec::new(),
+        backfill: None,
+        allowed: Vec::new(),
+    }
+}
+
+/// `CREATE [TEMP] TRIGGER`: its body has semicolons of its own.
+fn is_trigger(piece: &[TokenWithSpan]) -> bool {
+    let mut words = piece.iter().take(3).map(|token| match &token.token {
+        Token::Word(word) => word.keyword,
+        _ => Keyword::NoKeyword,
+    });
+    words.next() == Some(Keyword::CREATE) && words.any(|word| word == Keyword::TRIGGER)
+}
+
+fn one(
+    piece: Vec<TokenWithSpan>,
+    said: Vec<String>,
+    offset: &dyn Fn(u64, u64) -> usize,
+) -> Option<Statement> {
+    let first = piece.first()?.span.start;
+    let at = offset(first.line, first.column);
+    let mut statement = unread(at, None);
+    statement.backfill = said.iter().find_map(|said| Backfill::parse(said));
+    statement.allowed = said.iter().filter_map(|said| allowed(said)).collect();
+    let mut actions = Vec::new();
+    if is_trigger(&piece) {
+        actions.extend(trigger(&piece));
+    } else if let Some(why) = bound(&piece) {
+        match inserted(&piece) {
+            Some(table) => actions.push(Action::Insert { table, from: Vec::new(), narrowed: true }),
+            None => statement.problem = Some(Problem { offset: at, message: format!("not parsed: {why}") }),
+        }
+    } else {
+        let last = piece.last().map_or(first, |token| token.span.start);
+        let mut parser = Parser::new(&SQLiteDialect {}).with_tokens_with_locations(piece);
+        match parser.parse_statement() {
+            Ok(_) if parser.peek_token_ref().token != Token::EOF => {
+                let found = parser.peek_token_ref().clone();
+                let place = offset(found.span.start.line, found.span.start.column);
+                statement.problem =
+                    Some(Problem { offset: place, message: format!("unexpected {}", found.token) });
+            }
+            Ok(parsed) => actions.extend(lower(&parsed)),
+            Err(error) => {
+                let found = parser.get_current_token().span.start;
+                let place = if found.line == 0 { last } else { found };
+                let message = error.to_string();
+                statement.problem = Some(Problem { offset: offset(place.line, place.column), message });
+            }
+        }
+    }
+    if actions.is_empty() && statement.problem.is_none() {
+        actions.push(Action::Other);
+    }
+    statement.actions =
+        actions.into_iter().map(|action| Placed { offset: at, action, in_block: false }).collect();
+    Some(statement)
+}
+
+fn bound(piece: &[TokenWithSpan]) -> Option<&'static str> {
+    if piece.len() > LONGEST {
+        return Some("more than 200,000 words");
+    }
+    let mut chain = 0;
+    for token in piece {
+        chain = if token.token == Token::Comma { 0 } else { chain + 1 };
+        if chain > CHAIN {
+            return Some("more than 4,000 words without a comma");
+        }
+    }
+    None
+}
+
+/// The table of `INSERT INTO table … VALUES`.
+fn inserted(piece: &[TokenWithSpan]) -> Option<Name> {
+    let mut words = piece.iter().filter_map(|token| match &token.token {
+        Token::Word(word) => Some(word),
+        _ => None,
+    });
+    (words.next()?.keyword == Keyword::INSERT && words.next()?.keyword == Keyword::INTO).then_some(())?;
+    Some(Name::plain(words.next()?.value.to_ascii_lowercase()))
+}
+
+/// `CREATE TRIGGER name … ON table`.
+fn trigger(piece: &[TokenWithSpan]) -> Option<Action> {
+    let words: Vec<_> = piece
+        .iter()
+        .filter_map(|token| match &token.token {
+            Token::Word(word) => Some(word),
+            _ => None,
+        })
+        .collect();
+    let on = words.iter().position(|word| word.keyword == Keyword::ON)?;
+    let named = words.iter().position(|word| word.keyword == Keyword::TRIGGER)?;
+    let name = words[named + 1..on]
+        .iter()
+        .find(|word| !matches!(word.keyword, Keyword::IF | Keyword::NOT | Keyword::EXISTS))?;
+    Some(Action::CreateTrigger {
+        table: Name::plain(words.get(on + 1)?.value.to_ascii_lowercase()),
+        name: name.value.to_ascii_lowercase(),
+    })
+}
+
+fn name(found: &ObjectName) -> Option<Name> {
+    let parts = found.0.iter().filter_map(|part| Some(part.as_ident()?.value.to_ascii_lowercase()));
+    Name::from_parts(parts.collect())
+}
+
+fn word(found: &ast::Ident) -> String {
+    found.value.to_ascii_lowercase()
+}
+
+fn lower(parsed: &ast::Statement) -> Vec<Action> {
+    match parsed {
+        ast::Statement::CreateTable(it) => create_table(it).into_iter().collect(),
+        ast::Statement::AlterTable(it) => {
+            let Some(table) = name(&it.name) else { return Vec::new() };
+            it.operations.iter().flat_map(|operation| alter(&table, operation)).collect()
+        }
+        ast::Statement::CreateIndex(it) => {
+            let Some(table) = name(&it.table_name) else { return Vec::new() };
+            vec![Action::CreateIndex {
+                name: it.name.as_ref().and_then(name),
+                table,
+                columns: it
+                    .columns
+                    .iter()
+                    .map(|column| column.column.expr.to_string().to_ascii_lowercase())
+                    .collect(),
+                unique: it.unique,
+                partial: it.predicate.is_some(),
+                concurrently: false,
+                if_not_exists: it.if_not_exists,
+            }]
+        }
+        ast::Statement::Drop { object_type, if_exists, names, .. } => {
+            names.iter().filter_map(|found| drop(*object_type, *if_exists, name(found)?)).collect()
+        }
+        ast::Statement::CreateView(it) => {
+            let created =
+                name(&it.name).map(|name| Action::CreateView { name, kind: Kind::View, replace: false });
+            created.into_iter().collect()
+        }
+        ast::Statement::Update(it) => {
+            let joined = matches!(&it.from, Some(UpdateTableFromKind::BeforeSet(from) | UpdateTableFromKind::AfterSet(from)) if !from.is_empty());
+            let updated = table(&it.table).map(|table| Action::Update {
+                table,
+                filter: filter(it.selection.as_ref()),
+                joined,
+            });
+            updated.into_iter().collect()
+        }
+        ast::Statement::Delete(it) => {
+            let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &it.from;
+            let deleted = from.first().and_then(table).map(|table| Action::Delete {
+                table,
+                filter: filter(it.selection.as_ref()),
+                joined: false,
+            });
+            deleted.into_iter().collect()
+        }
+        ast::Statement::Insert(it) => {
+            let TableObject::TableName(found) = &it.table else { return Vec::new() };
+            let (mut from, mut narrowed) = (Vec::new(), false);
+            if let Some(query) = &it.source {
+                narrowed |= query.limit_clause.is_some();
+                read(&query.body, &mut from, &mut narrowed);
+            }
+            name(found).map(|table| Action::Insert { table, from, narrowed }).into_iter().collect()
+        }
+        ast::Statement::DropTrigger(_) => Vec::new(),
+        ast::Statement::StartTransaction { .. } => vec![Action::Begin],
+        ast::Statement::Commit { .. } => vec![Action::Commit],
+        ast::Statement::Rollback { savepoint: None, .. } => vec![Action::Rollback],
+        _ => Vec::new(),
+    }
+}
+
+fn drop(object: ObjectType, if_exists: bool, name: Name) -> Option<Action> {
+    Some(match object {
+        ObjectType::Table => Action::DropRelation { name, kind: Kind::Table, if_exists },
+        ObjectType::View => Action::DropRelation { name, kind: Kind::View, if_exists },
+        ObjectType::Index => Action::DropIndex { name, concurrently: false },
+        _ => return None,
+    })
+}
+
+fn table(found: &TableWithJoins) -> Option<Name> {
+    match &found.relation {
+        TableFactor::Table { name: found, .. } => name(found),
+        _ => None,
+    }
+}
+
+/// What a query reads, and whether it leaves rows out.
+fn read(body: &SetExpr, from: &mut Vec<Name>, narrowed: &mut bool) {
+    match body {
+        SetExpr::Select(select) => {
+            *narrowed |= select.selection.is_some();
+            for found in &select.from {
+                from.extend(table(found));
+                for join in &found.joins {
+                    if let TableFactor::Table { name: found, .. } = &join.relation {
+                        from.extend(name(found));
+                    }
+                }
+            }
+        }
+        SetExpr::Query(query) => {
+            let query: &Query = query;
+            read(&query.body, from, narrowed);
+        }
+        SetExpr::SetOperation { left, right, .. } => {
+            read(left, from, narrowed);
+            read(right, from, narrowed);
+        }
+        _ => {}
+    }
+}
+
+fn filter(selection: Option<&Expr>) -> Filter {
+    match selection {
+        None => Filter::None,
+        Some(Expr::IsNull(inner)) => match &**inner {
+            Expr::Identifier(column) => Filter::Nulls(vec![word(column)]),
+            _ => Filter::Some,
+        },
+        Some(_) => Filter::Some,
+    }
+}
+
+fn alter(table: &Name, operation: &AlterTableOperation) -> Vec<Action> {
+    let table = table.clone();
+    match operation {
+        AlterTableOperation::AddColumn { column_def, if_not_exists, .. } => {
+            vec![Action::AddColumn {
+                table,
+                column: Box::new(column(column_def)),
+                if_not_exists: *if_not_exists,
+            }]
+        }
+        AlterTableOperation::DropColumn { column_names, if_exists, .. } => column_names
+            .iter()
+            .map(|column| Action::DropColumn {
+                table: table.clone(),
+                column: word(column),
+                if_exists: *if_exists,
+            })
+            .collect(),
+        AlterTableOperation::RenameColumn { old_column_name, new_column_name } => {
+            vec![Action::RenameColumn { table, column: word(old_column_name), to: word(new_column_name) }]
+        }
+        AlterTableOperation::RenameTable {
+            table_name: RenameTableNameKind::As(to) | RenameTableNameKind::To(to),
+        } => name(to)
+            .map(|to| Action::RenameRelation { name: table, kind: Kind::Table, to })
+            .into_iter()
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn create_table(it: &ast::CreateTable) -> Option<Action> {
+    let created = name(&it.name)?;
+    let mut new = NewTable {
+        columns: it.columns.iter().map(column).collect(),
+        temporary: it.temporary,
+        if_not_exists: it.if_not_exists,
+        from_query: it.query.is_some(),
+        ..NewTable::default()
+    };
+    new.constraints = it.constraints.iter().filter_map(constraint).collect();
+    for constraint in &new.constraints {
+        if let Demand::Primary { columns, .. } = &constraint.demand {
+            for column in new.columns.iter_mut().filter(|column| columns.contains(&column.name)) {
+                column.not_null = true;
+            }
+        }
+    }
+    Some(Action::CreateTable { name: created, table: Box::new(new) })
+}
+
+fn column(found: &ast::ColumnDef) -> NewColumn {
+    let written = found.data_type.to_string().to_ascii_lowercase();
+    let (words, arguments) = written.split_once('(').unwrap_or((&written, ""));
+    let arguments =
+        arguments.trim_end_matches(')').split(',').filter_map(|word| word.trim().parse().ok()).collect();
+    let mut column = NewColumn {
+        name: word(&found.name),
+        sql_type: SqlType::new(words.trim(), arguments, false),
+        ..NewColumn::default()
+    };
+    let own = vec![column.name.clone()];
+    for option in &found.options {
+        let name = option.name.as_ref().map(word);
+        let demand = match &option.option {
+            ColumnOption::NotNull => {
+                column.not_null = true;
+                continue;
+            }
+            ColumnOption::Default(expr) => {
+                column.default = Some(Default { text: expr.to_string(), volatile: None });
+                continue;
+            }
+            ColumnOption::Generated { generation_expr: Some(_), .. } => {
+                column.stored = true;
+                continue;
+            }
+            ColumnOption::PrimaryKey(_) => {
+                column.numbered |= column.sql_type.name == "int4";
+                column.not_null = true;
+                Demand::Primary { columns: own.clone(), using_index: None }
+            }
+            ColumnOption::Unique(_) => Demand::Unique { columns: own.clone(), using_index: None },
+            ColumnOption::ForeignKey(it) => match self::name(&it.foreign_table) {
+                Some(to) => Demand::Foreign { columns: own.clone(), to },
+                None => continue,
+            },
+            ColumnOption::Check(it) => Demand::Check { text: it.expr.to_string(), not_null: None },
+            _ => continue,
+        };
+        column.constraints.push(NewConstraint { name, demand, not_valid: false });
+    }
+    column
+}
+
+fn constraint(found: &TableConstraint) -> Option<NewConstraint> {
+    let key = |columns: &[ast::IndexColumn]| {
+        columns
+            .iter()
+            .map(|column| column.column.expr.to_string().trim_matches(['"', '`']).to_ascii_lowercase())
+            .collect()
+    };
+    let (given, demand) = match found {
+        TableConstraint::Unique(it) => {
+            (&it.name, Demand::Unique { columns: key(&it.columns), using_index: None })
+        }
+        TableConstraint::PrimaryKey(it) => {
+            (&it.name, Demand::Primary { columns: key(&it.columns), using_index: None })
+        }
+        TableConstraint::ForeignKey(it) => {
+            let columns = it.columns.iter().map(word).collect();
+            (&it.name, Demand::Foreign { columns, to: name(&it.foreign_table)? })
+        }
+        TableConstraint::Check(it) => (&it.name, Demand::Check { text: it.expr.to_string(), not_null: None }),
+        _ => return None,
+    };
+    Some(NewConstraint { name: given.as_ref().map(word), demand, not_valid: false })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn actions(text: &str) -> Vec<Action> {
+        statements(text)
+            .into_iter()
+            .flat_map(|statement| statement.actions)
+            .map(|placed| placed.action)
+            .collect()
+    }
+
+    #[test]
+    fn triggers_with_bodies_are_one_statement() {
+        let text = "create trigger t after insert on Users begin update a set b = case when 1 then 2 end; end; drop table x";
+        let found = actions(text);
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[0], Action::CreateTrigger { table: Name::plain("users"), name: "t".into() });
+    }
+
+    #[test]
+    fn what_is_not_sql_is_named_with_its_place() {
+        let found = statements("select 1;\n  selec 2;");
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[1].problem.as_ref().unwrap().offset, 12);
+    }
+}
