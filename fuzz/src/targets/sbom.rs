@@ -183,7 +183,6 @@ pub(super) fn purl(input: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(input);
     let theirs = plimsoll_evidence_advisories::Purl::parse(&text);
     let theirs = theirs.map_or_else(|error| error.to_string(), |_| String::new());
-    let ours = ParsedPurl::parse(&text);
-    way(&theirs)
-        ^ way(&format!("{ours:?}").split_whitespace().next().unwrap_or_default().to_owned()).rotate_left(1)
+    let ours = ParsedPurl::parse(&text).is_some();
+    way(&theirs) ^ u64::from(ours)
 }
