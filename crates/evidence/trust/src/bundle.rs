@@ -206,7 +206,8 @@ impl<'a> Parts<'a> {
             "tlogEntries": values(tlog_entries)?,
             "timestampVerificationData": { "rfc3161Timestamps": values(stamps)? },
         });
-        material::assemble(self.version()?, material, material::of_envelope(envelope)?).map(Some)
+        let content = |material: &_| material::of_envelope(envelope, material);
+        material::assemble(self.version()?, material, content).map(Some)
     }
 }
 

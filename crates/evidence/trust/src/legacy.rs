@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use plimsoll_model::Digest;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sigstore_types::{Bundle, MediaType, SignatureContent, TimestampToken};
+use sigstore_types::{Bundle, MediaType, SignatureContent, TimestampToken, VerificationMaterial};
 
 use crate::dsse::decode;
 use crate::material;
@@ -114,7 +114,7 @@ pub(crate) struct Proof {
 pub(crate) fn proof(
     annotations: &BTreeMap<String, String>,
     detached: bool,
-    content: impl FnOnce() -> Result<SignatureContent, String>,
+    content: impl FnOnce(&VerificationMaterial) -> Result<SignatureContent, String>,
 ) -> Result<Proof, String> {
     let text = |name: &str| annotations.get(name).filter(|text| !text.trim().is_empty());
     let leaf = text(CERTIFICATE);
@@ -149,7 +149,7 @@ pub(crate) fn proof(
         "tlogEntries": entries,
         "timestampVerificationData": { "rfc3161Timestamps": stamps },
     });
-    let bundle = material::assemble(MediaType::Bundle0_1, material, content()?)?;
+    let bundle = material::assemble(MediaType::Bundle0_1, material, content)?;
     Ok(Proof { bundle: Some(bundle), unread, layer_stamp })
 }
 

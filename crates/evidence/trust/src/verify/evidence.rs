@@ -104,7 +104,7 @@ impl Run<'_> {
         let Some(signature) = decode(signature).filter(|bytes| !bytes.is_empty()) else {
             return Err(self.invalid(SIGNATURE, "SIG-101", "it carries no signature"));
         };
-        let content = || Ok(material::of_message(payload, &signature));
+        let content = |_: &_| Ok(material::of_message(payload, &signature));
         let proof =
             legacy::proof(annotations, true, content).map_err(|why| self.invalid(READ, "SIG-101", why))?;
         let empty = RawValue::from_string("{}".into()).expect("an empty object is JSON");
@@ -123,7 +123,8 @@ impl Run<'_> {
         }
         let layer = envelope;
         let read = Envelope::parse(layer).and_then(|envelope| {
-            let proof = legacy::proof(annotations, false, || material::of_envelope(&envelope))?;
+            let proof =
+                legacy::proof(annotations, false, |material| material::of_envelope(&envelope, material))?;
             Ok((envelope, proof))
         });
         let (envelope, proof) = read.map_err(|why| self.invalid(READ, "SIG-101", why))?;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use plimsoll_model::Digest;
-use sigstore_types::{ArtifactDigest, Bundle as SigstoreBundle, Sha256Hash};
+use sigstore_types::{ArtifactDigest, Bundle as SigstoreBundle, Sha256Hash, SignatureContent};
 use sigstore_verify::{Policy, TransparencyLogError, VerificationResult};
 
 use super::Outcome;
@@ -19,7 +19,7 @@ impl Run<'_> {
         proof: &SigstoreBundle,
         policy: &impl Policy,
     ) -> Result<VerificationResult, Outcome> {
-        let result = if signed.detached {
+        let result = if matches!(proof.content, SignatureContent::MessageSignature(_)) {
             root.verifier.verify(signed.message.as_slice(), proof, policy)
         } else {
             root.verifier.verify(digest_of(self.image), proof, policy)
