@@ -38,6 +38,12 @@ pub(crate) fn run(bench: &Bench, figures: &mut Figures) -> Outcome<()> {
         Figure::new("evidence: a build beyond its command", beyond(&proven), "s")
             .beside("without", beyond(&plain)),
     );
+    let processor =
+        |steps: &[Steps]| median(&steps.iter().map(|steps| steps.usage.processor).collect::<Vec<_>>());
+    figures.add(
+        Figure::new("evidence: processor time of a build", processor(&proven), "s")
+            .beside("without", processor(&plain)),
+    );
     figures.note(format!(
         "evidence: the steps are secrets {:.3} s, sbom {:.3} s, scan {:.3} s; the rest signs, attaches and reads \
          back; the registry is {}",

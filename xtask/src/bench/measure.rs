@@ -87,7 +87,9 @@ pub(crate) fn output(command: &mut Command) -> Outcome<String> {
     if output.status.success() {
         return Ok(String::from_utf8(output.stdout)?);
     }
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    // With `--output json` errors are a document, too.
+    let said = [output.stderr, output.stdout].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
     Err(failed(command, &format!("{}\n{}", output.status, said.trim_end())).into())
 }
 
