@@ -40,8 +40,11 @@ fn scanned(database: &mut Database) -> u64 {
     }
 }
 
+/// Beside one that is sound: a broken one is then a warning that says why, and
+/// not the end of it.
 fn read(name: &str, input: &[u8]) -> u64 {
-    let (_folder, sources) = sources(name, input);
+    let (_folder, mut sources) = sources(name, input);
+    sources.extend(seed_folder().0);
     match Database::in_memory(&sources, Limits::default()) {
         Ok(mut database) => scanned(&mut database),
         Err(error) => way(&error.to_string()),
@@ -78,7 +81,7 @@ thread_local! {
     static SEEDS: TempDir = folder();
 }
 
-/// The seeds of `osv` as sources, and a folder for the index.
+/// A seed of `osv` as source, and a folder for the index.
 fn seed_folder() -> (Vec<PathBuf>, TempDir) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds/osv/two");
     let copy = SEEDS.with(|folder| {
