@@ -81,10 +81,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "rollout-switch",
         ],
     ),
-    (
-        "fuzz",
-        &["evidence-advisories", "evidence-sbom", "evidence-secrets", "evidence-trust", "model", "oci"],
-    ),
+    ("fuzz", &["evidence-advisories", "evidence-sbom", "evidence-secrets", "evidence-trust", "model", "oci"]),
     ("testkit", &["decision", "evidence-trust", "ledger", "model", "oci", "registry", "rollout-core"]),
 ];
 

@@ -182,7 +182,11 @@ mod tests {
         for error in &errors {
             let pages = PAGES.iter().filter(|page| page.code == error.code()).count();
             assert_eq!(pages, 1, "{}", error.code());
-            assert!(error.hint().unwrap().starts_with("nothing was signed, and no log has an entry. "), "{:?}", error.hint());
+            assert!(
+                error.hint().unwrap().starts_with("nothing was signed, and no log has an entry. "),
+                "{:?}",
+                error.hint()
+            );
         }
         for page in PAGES {
             assert!(errors.iter().any(|error| error.code() == page.code), "{}", page.code);

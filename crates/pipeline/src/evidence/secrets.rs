@@ -47,6 +47,7 @@ pub(crate) async fn scan(
     })
     .await??;
     say(context, &report);
+    let beyond = report.unlisted > 0;
     let stops: Vec<String> = report.stops().map(|finding| describe(finding, true)).collect();
     match report.verdict() {
         Verdict::Found => Err(PipelineError::Credentials {
@@ -64,6 +65,7 @@ pub(crate) async fn scan(
                 .iter()
                 .filter(|unread| unread.level == plimsoll_evidence_secrets::Level::Stop)
                 .map(|unread| format!("{}: {}", unread.place, unread.reason))
+                .chain(beyond.then(|| format!("{} findings beyond those that are listed", report.unlisted)))
                 .collect(),
         }
         .into()),
