@@ -1,14 +1,19 @@
 //! The scan for credentials, over files and over layers; and whatever else
 //! reads layers.
 
+use std::io::Read as _;
 use std::path::Path;
 
+use flate2::read::MultiGzDecoder;
 use jiff::civil::date;
 use plimsoll_evidence_sbom::{Source, generate};
 use plimsoll_evidence_secrets::{Options, Report, scan_directory, scan_image};
 use plimsoll_oci::{Descriptor, Layout, Manifest, media_type};
 
 use super::{named, way};
+
+/// The most that a layer is unpacked to for its digest.
+const MOST_PLAIN: u64 = 16 << 20;
 
 fn options() -> Options {
     Options::new(date(2026, 1, 1))
@@ -45,7 +50,11 @@ pub(super) fn layer(input: &[u8]) -> u64 {
         [0x28, 0xb5, 0x2f, 0xfd, ..] => media_type::OCI_LAYER_TAR_ZSTD,
         _ => media_type::OCI_LAYER_TAR,
     };
-    let diff_id = plimsoll_oci::digest_of(input);
+    let mut plain = Vec::new();
+    // As far as it goes: what is damaged has no digest that would be right.
+    let _ = MultiGzDecoder::new(input).take(MOST_PLAIN).read_to_end(&mut plain);
+    let plain = if kind == media_type::OCI_LAYER_TAR { input } else { &plain };
+    let diff_id = plimsoll_oci::digest_of(plain);
     let config = format!(
         r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["{diff_id}"]}}}}"#
     );
