@@ -20,6 +20,8 @@ pub(crate) struct Past {
     pub(crate) strong_locks: Vec<(usize, Name, Mode)>,
     /// Whether lock_timeout is set.
     pub(crate) lock_timeout: bool,
+    /// Names that relations got in this file: released code knows none of them.
+    pub(crate) renamed: HashSet<Name>,
     /// Tables that the file emptied.
     pub(crate) cleared: HashSet<Name>,
 }
@@ -29,6 +31,8 @@ pub(crate) struct Past {
 pub(crate) struct Ahead {
     /// Relations that the file drops or renames away and makes again.
     pub(crate) made_again: HashSet<Name>,
+    /// Relations that it drops or renames away: made here, they only help on the way.
+    pub(crate) gone: HashSet<Name>,
     /// Triggers that it makes again or enables again.
     pub(crate) triggers_again: HashSet<(Name, String)>,
     /// Columns that get a default.
@@ -73,6 +77,7 @@ impl Ahead {
                 _ => {}
             }
         }
+        ahead.gone = gone;
         ahead
     }
 }
@@ -127,6 +132,7 @@ impl Context<'_> {
     /// Whether released code may use a column.
     pub(crate) fn column_in_use(&self, table: &Name, column: &str) -> bool {
         self.in_use(table)
+            && !self.past.renamed.contains(&self.schema.resolve(table))
             && match self.schema.relation(table) {
                 Some(relation) => match relation.columns.iter().find(|found| found.name == column) {
                     Some(found) => found.made.release < self.made.release,
@@ -179,6 +185,25 @@ impl Context<'_> {
             .strong_locks
             .iter()
             .find(|(transaction, _, mode)| *transaction == self.made.transaction && mode.stops_writes())
+    }
+
+    /// The table that an action puts in a released one's place, with the released
+    /// columns that it lacks: SQLite changes tables so, and others do.
+    pub(crate) fn lost_columns(&self, action: &Action) -> Option<(Name, Vec<String>)> {
+        let (name, now): (&Name, Vec<&str>) = match action {
+            Action::RenameRelation { name, to, .. } => {
+                let relation = self.schema.relation(name).filter(|relation| relation.complete)?;
+                (to, relation.columns.iter().map(|column| column.name.as_str()).collect())
+            }
+            Action::CreateTable { name, table } if table.derived_from.is_empty() && !table.from_query => {
+                (name, table.columns.iter().map(|column| column.name.as_str()).collect())
+            }
+            _ => return None,
+        };
+        let gone =
+            self.past.gone_relations.get(name)?.iter().filter(|column| !now.contains(&column.name.as_str()));
+        let lost: Vec<String> = gone.map(|column| column.name.clone()).collect();
+        (!lost.is_empty()).then(|| (name.clone(), lost))
     }
 
     /// Whether the file gives a column a default: dropping one is a step on the way.

@@ -220,7 +220,7 @@ pub(crate) fn class(action: &Action, cx: &Context<'_>) -> Class {
         Action::DropSequence { name } => cx.schema.sequences.contains_key(name),
         _ => false,
     };
-    if contracts {
+    if contracts || cx.lost_columns(action).is_some() {
         return Class::Contract;
     }
     let fills = match action {

@@ -1,6 +1,8 @@
 //! Replays a directory of migrations and judges each statement by what is there
 //! when it runs.
 
+use std::collections::HashSet;
+
 use crate::action::{Action, Backfill, Placed, Statement};
 use crate::context::{Ahead, Context, Past};
 use crate::effect::{class, effect};
@@ -142,6 +144,7 @@ struct OneFile<'t> {
     ahead: Ahead,
     class: Class,
     findings: Vec<(usize, Finding)>,
+    said: HashSet<(&'static str, String)>,
     statements: Vec<crate::report::Statement>,
     not_understood: usize,
     done: Done,
@@ -162,6 +165,7 @@ impl<'t> OneFile<'t> {
             ahead,
             class: Class::Expand,
             findings: Vec::new(),
+            said: HashSet::new(),
             statements: Vec::new(),
             not_understood: 0,
             done: Done::default(),
@@ -263,7 +267,7 @@ impl<'t> OneFile<'t> {
             }
             *work = (*work).max(effect.work.unwrap_or(sql_type::Work::Catalogue));
         }
-        self.done.step(placed, class, !strong.is_empty());
+        self.done.step(placed, class, !strong.is_empty(), &self.ahead.gone);
         self.past.strong_locks.extend(strong);
         self.class = self.class.max(class);
         for (rule, said) in said {
@@ -271,15 +275,15 @@ impl<'t> OneFile<'t> {
         }
     }
 
-    /// Adds what a rule says, unless a comment takes it back; once for each line.
+    /// Adds what a rule says, unless a comment takes it back; the same only once.
     fn find(&mut self, statement: &Statement, offset: usize, rule: &Rule, said: Said) {
         if statement.allowed.iter().any(|code| code == rule.page.code) {
             return;
         }
         let (line, column) = self.lines.place(offset);
-        let again =
-            |(_, found): &(usize, Finding)| found.rule == rule.page.code && found.message == said.message;
-        if self.findings.iter().any(again) {
+        // Statements that are not understood are named one by one.
+        let each = rule.page.code < "MIG-010";
+        if !each && !self.said.insert((rule.page.code, said.message.clone())) {
             return;
         }
         self.findings.push((
@@ -351,16 +355,28 @@ impl<'t> OneFile<'t> {
         }
         // A table that takes a released one's place is one of the released.
         let replaced = match action {
-            Action::RenameRelation { to, .. } if self.past.gone_relations.contains_key(to) => {
-                Some(to.clone())
+            Action::RenameRelation { name, to, .. } => {
+                let gone = self.past.gone_relations.get(to).cloned();
+                if gone.is_none()
+                    && schema.relation(name).is_some_and(|it| it.made.release < replay.made.release)
+                {
+                    self.past.renamed.insert(to.clone());
+                }
+                gone.map(|gone| (to.clone(), gone))
             }
             _ => None,
         };
         schema.apply(action, replay.made);
-        if let Some(name) = replaced
+        if let Some((name, gone)) = replaced
             && let Some(relation) = schema.relations.get_mut(&name)
         {
-            relation.made.release = relation.made.release.saturating_sub(1);
+            let before = Made { release: replay.made.release.saturating_sub(1), ..relation.made };
+            relation.made = before;
+            for column in &mut relation.columns {
+                if gone.iter().any(|old| old.name == column.name) {
+                    column.made = before;
+                }
+            }
         }
     }
 

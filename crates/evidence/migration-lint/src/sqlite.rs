@@ -1,6 +1,8 @@
 //! SQLite's statements into actions. Names are compared as SQLite does, without
 //! case.
 
+use std::cell::Cell;
+
 use sqlparser::ast::{
     self, AlterTableOperation, ColumnOption, Expr, FromTable, ObjectName, ObjectType, Query,
     RenameTableNameKind, SetExpr, TableConstraint, TableFactor, TableObject, TableWithJoins,
@@ -29,10 +31,22 @@ const LONGEST: usize = 200_000;
 pub(crate) fn statements(text: &str) -> Vec<Statement> {
     let starts: Vec<usize> =
         std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+    // Places are asked for in order, and a line may hold thousands of statements:
+    // columns are counted on from the last place.
+    let last = Cell::new((0_usize, 0_usize, 0_usize));
     let offset = |line: u64, column: u64| {
-        let start = starts.get(usize::try_from(line).unwrap_or(1).saturating_sub(1)).copied().unwrap_or(0);
+        let line = usize::try_from(line).unwrap_or(1).saturating_sub(1);
         let column = usize::try_from(column).unwrap_or(1).saturating_sub(1);
-        start + text[start..].chars().take(column).map(char::len_utf8).sum::<usize>()
+        let (mut seen, mut at) = match last.get() {
+            (of, seen, at) if of == line && seen <= column && at > 0 => (seen, at),
+            _ => (0, starts.get(line).copied().unwrap_or(0)),
+        };
+        for c in text[at..].chars().take(column - seen) {
+            at += c.len_utf8();
+            seen += 1;
+        }
+        last.set((line, seen, at));
+        at
     };
     let tokens = match Tokenizer::new(&SQLiteDialect {}, text).tokenize_with_location() {
         Ok(tokens) => tokens,

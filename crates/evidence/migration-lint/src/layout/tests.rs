@@ -13,7 +13,8 @@ fn order(directory: &Directory) -> Vec<&str> {
 
 #[test]
 fn each_tool_is_known_by_its_files_and_orders_them_by_its_own_rule() {
-    let cases: &[(Layout, &[(&str, &str)], &[&str])] = &[
+    type Case = (Layout, &'static [(&'static str, &'static str)], &'static [&'static str]);
+    let cases: &[Case] = &[
         (
             Layout::Sqlx,
             &[

@@ -137,10 +137,10 @@ impl Lowering<'_> {
                 }
             } else if let Some(run) = ast::PlpgsqlDynExecuteStmt::cast(node.clone()) {
                 self.execute(run.syntax(), run.query().map(|query| query.syntax().clone()));
-            } else if let Some(run) = ast::PlpgsqlDoStmt::cast(node) {
-                if let Some(block) = run.syntax().children().find_map(ast::Do::cast) {
-                    self.block(&block);
-                }
+            } else if let Some(run) = ast::PlpgsqlDoStmt::cast(node)
+                && let Some(block) = run.syntax().children().find_map(ast::Do::cast)
+            {
+                self.block(&block);
             }
         }
     }

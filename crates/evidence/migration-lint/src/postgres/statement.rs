@@ -369,10 +369,7 @@ fn whole(found: &Stmt) -> Option<Action> {
         }
         Stmt::Begin(_) => Action::Begin,
         Stmt::Commit(_) => Action::Commit,
-        Stmt::Rollback(it) => match it {
-            ast::Rollback::RollbackTransaction(_) => Action::Rollback,
-            _ => Action::Other,
-        },
+        Stmt::Rollback(ast::Rollback::RollbackTransaction(_)) => Action::Rollback,
         Stmt::Set(_) => {
             let parameter = node.descendants().find_map(ast::ConfigParameterRef::cast)?;
             let value = text(node).to_ascii_lowercase();
@@ -390,7 +387,6 @@ fn whole(found: &Stmt) -> Option<Action> {
         Stmt::CreateDatabase(_) => Action::Alone { what: "CREATE DATABASE" },
         Stmt::DropDatabase(_) => Action::Alone { what: "DROP DATABASE" },
         Stmt::CreateTablespace(_) => Action::Alone { what: "CREATE TABLESPACE" },
-        Stmt::CreateSubscription(_) | Stmt::DropSubscription(_) => Action::Other,
         _ => Action::Other,
     })
 }

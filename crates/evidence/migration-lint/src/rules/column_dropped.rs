@@ -24,6 +24,19 @@ rule! {
 }
 
 fn judge(action: &Action, cx: &Context<'_>) -> Option<Said> {
+    if let Some((table, lost)) = cx.lost_columns(action) {
+        let lost: Vec<String> =
+            lost.into_iter().filter(|it| cx.used(&table, Some(it)) == Use::Unknown).collect();
+        return (!lost.is_empty()).then(|| {
+            Said::new(
+                format!(
+                    "`{table}` is made again without {}, and no release has declared whether it uses that",
+                    lost.join(", ")
+                ),
+                "release code that does not use it first, then make the table again in a release of its own",
+            )
+        });
+    }
     let Action::DropColumn { table, column, .. } = action else { return None };
     if !cx.column_in_use(table, column) || cx.schema.is_view(table) {
         return None;

@@ -1,10 +1,13 @@
 //! What migrations must not do: one rule, one file, with its reason, an example, a
 //! near miss, and the test that it tells them apart.
 
+use std::collections::HashSet;
+
 use plimsoll_model::Page;
 
 use crate::action::{Action, Placed};
 use crate::context::Context;
+use crate::name::Name;
 use crate::report::{Class, Severity};
 
 mod backfill_open;
@@ -115,9 +118,11 @@ pub(crate) struct Done {
 
 impl Done {
     /// Counts an action in.
-    pub(crate) fn step(&mut self, placed: &Placed, class: Class, strong: bool) {
+    pub(crate) fn step(&mut self, placed: &Placed, class: Class, strong: bool, gone: &HashSet<Name>) {
         self.expands |= match &placed.action {
-            Action::CreateTable { table, .. } => !table.temporary && !table.from_query,
+            Action::CreateTable { name, table } => {
+                !table.temporary && !table.from_query && !gone.contains(name)
+            }
             Action::AddColumn { .. } => true,
             _ => false,
         };

@@ -4,6 +4,7 @@ use super::{Said, rule};
 use crate::action::Action;
 use crate::context::Context;
 use crate::context::Use;
+use crate::name::Name;
 
 rule! {
     code: "MIG-052",
@@ -21,15 +22,19 @@ rule! {
 }
 
 fn judge(action: &Action, cx: &Context<'_>) -> Option<Said> {
+    if let Some((table, lost)) = cx.lost_columns(action) {
+        return lost.iter().find_map(|column| dropped(&table, Some(column), cx));
+    }
     let (table, column) = match action {
         Action::DropRelation { name, .. } if !cx.ahead.made_again.contains(name) => (name, None),
         Action::DropColumn { table, column, .. } => (table, Some(column.as_str())),
         _ => return None,
     };
+    if cx.in_use(table) { dropped(table, column, cx) } else { None }
+}
+
+fn dropped(table: &Name, column: Option<&str>, cx: &Context<'_>) -> Option<Said> {
     let Use::By(releases) = cx.used(table, column) else { return None };
-    if !cx.in_use(table) {
-        return None;
-    }
     let what = column.map_or_else(|| table.to_string(), |column| format!("{table}.{column}"));
     Some(Said::new(
         format!("`{what}` is dropped, and release {} uses it", releases.join(", ")),
