@@ -44,12 +44,10 @@ pub(crate) fn run(bench: &Bench, figures: &mut Figures) -> Outcome<()> {
         Figure::new("evidence: processor time of a build", processor(&proven), "s")
             .beside("without", processor(&plain)),
     );
+    let steps = ["secrets", "sbom", "scan", "attach"];
+    let steps = steps.map(|step| format!("{step} {:.3} s", of_step(step))).join(", ");
     figures.note(format!(
-        "evidence: the steps are secrets {:.3} s, sbom {:.3} s, scan {:.3} s; the rest signs, attaches and reads \
-         back; the registry is {}",
-        of_step("secrets"),
-        of_step("sbom"),
-        of_step("scan"),
+        "evidence: the steps are {steps}; what is left unlocks the key, signs, reads back; the registry is {}",
         registry.name
     ));
     Ok(())

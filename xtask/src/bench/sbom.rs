@@ -13,8 +13,10 @@ use super::{Bench, Outcome, cargo, peers};
 const PACKAGES: usize = 2_100;
 const TIMES: usize = 9;
 /// What the peer can be asked for: the root of a system; or what it finds most of, in the least time.
-const KINDS: [(&str, &[&str]); 2] =
-    [("cdxgen rootfs", &["--type", "rootfs"]), ("cdxgen js, python", &["--type", "js", "--type", "python"])];
+const KINDS: [(&str, &[&str]); 2] = [
+    ("cdxgen rootfs", &["--type", "rootfs"]),
+    ("cdxgen os, js, python", &["--type", "os", "--type", "js", "--type", "python"]),
+];
 /// The peer, as npm names it.
 const CDXGEN: &str = "@cyclonedx/cdxgen@12.8.4";
 
