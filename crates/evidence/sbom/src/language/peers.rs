@@ -75,7 +75,11 @@ with zipfile.ZipFile(f'{stem}-{version}-py3-none-any.whl', 'w') as wheel:
     let foo = bom.components.iter().find(|c| c.name == "foo-bar-baz").unwrap();
     assert_eq!(foo.depends_on, BTreeSet::from(["pkg:pypi/needed@2.0rc1".into()]));
     assert_eq!(foo.licence.as_deref(), Some("MIT"));
-    assert!(foo.hashes.iter().any(|hash| hash.algorithm == "SHA-256"), "pip notes the archive's checksum");
+    // pip notes an archive's checksum since 23.1.
+    let dist_info = foo.locations.iter().find(|path| path.ends_with("/METADATA")).unwrap();
+    let noted = root.join(dist_info.trim_start_matches('/')).with_file_name("direct_url.json");
+    let is_noted = fs::read_to_string(noted).unwrap().contains("sha256");
+    assert_eq!(foo.hashes.iter().any(|hash| hash.algorithm == "SHA-256"), is_noted);
 }
 
 #[test]
