@@ -7,7 +7,7 @@
 //!
 //! A [`Target`] is a function of bytes that must neither panic nor hang nor
 //! grow without bound, whatever the bytes; some assert more. Inputs are
-//! mutations of the seeds in `seeds/<target>/` ([`mutate`]). There is no
+//! mutations of the seeds in `seeds/<target>/` (`mutate`). There is no
 //! instrumentation: a target says in what *way* it went (which error, which
 //! warnings, how many components), and an input that goes a new way is mutated
 //! further. The same target, seed and number of executions give the same
