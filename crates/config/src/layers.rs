@@ -27,6 +27,9 @@ pub const RESERVED_VARIABLES: &[(&str, &str)] = &[
     ("PLIMSOLL_ACTOR", "who asks, for ledger and lock; otherwise what CI says, else the account"),
     ("PLIMSOLL_COMMIT", "set for the build command: the commit that is built"),
     ("PLIMSOLL_SHORT_SHA", "set for the build command: the commit's first twelve digits"),
+    ("PLIMSOLL_SHA256", "set for a program that signs: the SHA-256 of what it is given"),
+    ("PLIMSOLL_CONFORMANCE_DIR", "tests: a checkout of Sigstore's conformance suite"),
+    ("PLIMSOLL_SBOM_VALIDATORS", "tests: a Python that has the official validators of SBOMs"),
     ("PLIMSOLL_REQUIRE_PEERS", "set to 1: tests fail where an outside tool is absent, instead of skipping"),
 ];
 

@@ -94,19 +94,6 @@ impl Session {
         self.global.directory.clone().unwrap_or_else(|| PathBuf::from("."))
     }
 
-    /// The same session in another folder, without progress and without what
-    /// the user laid over the configuration.
-    pub(crate) fn quietly_in(&self, directory: &Path) -> Self {
-        let global = Global {
-            directory: Some(directory.into()),
-            config: Vec::new(),
-            set: Vec::new(),
-            no_progress: true,
-            ..self.global.clone()
-        };
-        Self { global, printer: self.printer.clone(), events: false }
-    }
-
     /// What is laid over `plimsoll.toml`.
     pub(crate) fn overlays(&self) -> Overlays {
         let mut overlays = Overlays::of_process();

@@ -216,11 +216,11 @@ impl<'a> Stage<'a> {
         if let Some(load) = self.load.take() {
             load.stop();
         }
-        let service = self.session.quietly_in(&self.service);
-        let stopping =
-            service.block_on(|context| async move { plimsoll_pipeline::stop(&context, "trial").await });
-        if let Err(failure) = stopping {
-            self.session.printer.note(&format!("the replicas were not stopped: {failure}"));
+        let stopping = self.own(&["down", "--env", "trial", "--quiet"]).output();
+        if !stopping.as_ref().is_ok_and(|output| output.status.success()) {
+            let said = stopping.map(|output| String::from_utf8_lossy(&output.stderr).trim().to_owned());
+            let why = said.unwrap_or_else(|error| error.to_string());
+            self.session.printer.note(&format!("the replicas were not stopped: {why}"));
         }
         let _ = self.registry.kill();
         let _ = self.registry.wait();
@@ -239,14 +239,10 @@ impl<'a> Stage<'a> {
         self.say(&format!("\n{}", bold(title)));
     }
 
-    /// Runs this program in the service's folder and expects an exit code.
-    fn plimsoll(&mut self, arguments: &[&str], expected: i32) -> Result<(), Failure> {
-        self.say(&dim(&format!("$ plimsoll {}", arguments.join(" "))));
-        let started = Instant::now();
-        let json = self.session.printer.is_json();
+    /// This program in the service's folder.
+    fn own(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.executable);
         command.args(arguments).current_dir(&self.service).stdin(Stdio::null());
-        command.args(self.passed_on(json));
         // A configuration of the user's own must not reach the demonstration.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("PLIMSOLL_") {
@@ -254,6 +250,16 @@ impl<'a> Stage<'a> {
             }
         }
         command.env("COSIGN_PASSWORD", KEY_PASSWORD);
+        command
+    }
+
+    /// Runs this program in the service's folder and expects an exit code.
+    fn plimsoll(&mut self, arguments: &[&str], expected: i32) -> Result<(), Failure> {
+        self.say(&dim(&format!("$ plimsoll {}", arguments.join(" "))));
+        let started = Instant::now();
+        let json = self.session.printer.is_json();
+        let mut command = self.own(arguments);
+        command.args(self.passed_on(json));
         let status = if json {
             let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output();
             let output = output.map_err(|error| stopped(format!("`plimsoll` cannot be run: {error}")))?;
