@@ -13,6 +13,7 @@
 //! | 8 `time` | when it was signed is proven, and the signer was valid then |
 //! | 9 `identity` | keyless: issuer and subject are trusted ones |
 //! | 10 `role` | the signer may speak for what the statement is |
+
 mod evidence;
 mod identity;
 mod key;
@@ -176,6 +177,7 @@ impl Verification {
         self.predicate_type.as_deref().map(Role::of)
     }
 }
+
 /// Verifies one piece of evidence about an image.
 pub fn verify(evidence: Evidence<'_>, image: &Digest, trust: &Trust, clock: Clock) -> Verification {
     run::Run::new(image, trust, clock).verify(evidence)
