@@ -1,8 +1,14 @@
 //! The command line, as `interface.md` promises it to scripts.
 
+mod contract;
+mod migrate;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
+
+pub(crate) use contract::{Contract, Form};
+pub(crate) use migrate::{Lint, Migrate};
 
 /// One commit of a containerised service to production, and back.
 #[derive(Debug, Parser)]
@@ -111,6 +117,12 @@ pub(crate) enum Command {
     /// What an image is made of: bill of materials, differences, advisories
     #[command(subcommand)]
     Sbom(Sbom),
+    /// What a release changes for the clients of its API
+    #[command(subcommand)]
+    Contract(Contract),
+    /// What migrations do to the database and to the code beside it
+    #[command(subcommand)]
+    Migrate(Migrate),
     /// Sign an image
     Sign(Sign),
     /// Attest a predicate about an image

@@ -184,6 +184,11 @@ pub(crate) fn outcome_word(outcome: Outcome) -> String {
     }
 }
 
+/// The word for how much a finding weighs.
+pub(crate) fn severity_word(is_error: bool) -> String {
+    if is_error { format!("{RED}error{RED:#}") } else { format!("{YELLOW}warning{YELLOW:#}") }
+}
+
 /// The word for a case that passed or failed.
 pub(crate) fn pass_word(passed: bool) -> String {
     outcome_word(if passed { Outcome::Pass } else { Outcome::Fail })

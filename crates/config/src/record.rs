@@ -15,6 +15,8 @@ use crate::values;
 pub struct Contract {
     /// The OpenAPI document, relative to the checkout. Default: `openapi.json`.
     pub openapi: PathBuf,
+    /// Breaks that were decided on, relative to `plimsoll.toml`. Default: none.
+    pub accepted: Option<PathBuf>,
 }
 
 /// `[migrations]`.
@@ -102,8 +104,9 @@ pub(crate) fn is_postgres(url: &str) -> bool {
 
 pub(crate) fn contract(mut table: Table<'_>) -> Option<Contract> {
     let openapi = table.or("openapi", "openapi.json", values::relative_path);
+    let accepted = table.opt("accepted", values::relative_path);
     table.finish();
-    Some(Contract { openapi: openapi? })
+    Some(Contract { openapi: openapi?, accepted })
 }
 
 pub(crate) fn migrations(mut table: Table<'_>) -> Option<Migrations> {

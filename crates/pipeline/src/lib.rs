@@ -7,10 +7,12 @@
 
 mod build;
 mod context;
+pub mod contract;
 mod error;
 mod evidence;
 mod gather;
 mod image;
+pub mod migrations;
 pub mod policy;
 mod ports;
 mod presence;

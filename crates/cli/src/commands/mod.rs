@@ -4,6 +4,7 @@
 mod build;
 mod completions;
 mod config;
+mod contract;
 mod demo;
 mod doctor;
 mod explain;
@@ -12,6 +13,7 @@ mod init;
 mod keys;
 mod ledger;
 mod metrics;
+mod migrate;
 mod policy;
 mod registry;
 mod rollout;
@@ -69,6 +71,8 @@ pub(crate) fn run(cli: Cli) -> u8 {
         Command::Stats => stats::run(&session),
         Command::Explain(arguments) => explain::run(&arguments, &session.printer).map_err(Into::into),
         Command::Sbom(arguments) => sbom::run(&session, arguments),
+        Command::Contract(arguments) => contract::run(&session, arguments),
+        Command::Migrate(arguments) => migrate::run(&session, arguments),
         Command::Sign(arguments) => sign::sign(&session, &arguments),
         Command::Attest(arguments) => sign::attest(&session, &arguments),
         Command::Keys(arguments) => keys::run(&session, &arguments),
@@ -92,6 +96,14 @@ impl Session {
     /// Where the command works.
     pub(crate) fn directory(&self) -> PathBuf {
         self.global.directory.clone().unwrap_or_else(|| PathBuf::from("."))
+    }
+
+    /// A path as the person who typed it means it: from where `-C` says.
+    pub(crate) fn path_here(&self, path: &Path) -> PathBuf {
+        match &self.global.directory {
+            Some(directory) => directory.join(path),
+            None => path.to_owned(),
+        }
     }
 
     /// What is laid over `plimsoll.toml`.
@@ -214,6 +226,18 @@ pub(crate) fn read_text(path: &Path, most: u64) -> Result<String, CliError> {
     let failed = |source| CliError::File { action: "read", path: path.into(), source };
     let text = String::from_utf8(read_file(path, most)?);
     text.map_err(|error| failed(std::io::Error::new(std::io::ErrorKind::InvalidData, error.utf8_error())))
+}
+
+/// Writes a document that is not one of ours to standard output.
+pub(crate) fn write_data(session: &Session, bytes: &[u8]) -> Result<(), CliError> {
+    use std::io::Write as _;
+    let mut out = session.printer.data();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(source) if source.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CliError::File { action: "write", path: "standard output".into(), source })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes a file the user named, in place of what was there.

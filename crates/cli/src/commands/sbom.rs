@@ -6,11 +6,9 @@ use plimsoll_evidence_advisories::Severity;
 use plimsoll_evidence_sbom::{Bom, Change, Format};
 use plimsoll_model::{Class, Failure};
 use plimsoll_pipeline::sbom::{DiffReport, Material, ScanRequest, Scanned};
-use std::io::Write as _;
 
-use super::{Session, write_file};
+use super::{Session, write_data, write_file};
 use crate::args::Sbom;
-use crate::error::CliError;
 use crate::printer::{bold, columns, dim, duration, shorten};
 
 /// Runs one of the three.
@@ -42,21 +40,7 @@ fn generate(session: &Session, subject: &str, format: &str, to: Option<&Path>) -
     note(session, &bom);
     match to {
         Some(path) => write_file(path, &document)?,
-        None => {
-            let mut out = session.printer.data();
-            let written = out.write_all(&document).and_then(|()| out.flush());
-            match written {
-                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                    return Err(CliError::File {
-                        action: "write",
-                        path: "standard output".into(),
-                        source: error,
-                    }
-                    .into());
-                }
-                _ => {}
-            }
-        }
+        None => write_data(session, &document)?,
     }
     Ok(0)
 }

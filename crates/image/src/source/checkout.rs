@@ -375,7 +375,11 @@ fn end_of_object(
 }
 
 /// `<object> blob <size>`, or `<object> missing`.
-fn read_header(objects: &mut BufReader<ChildStdout>, object: &str, path: &Path) -> Result<u64, Error> {
+pub(super) fn read_header(
+    objects: &mut BufReader<ChildStdout>,
+    object: &str,
+    path: &Path,
+) -> Result<u64, Error> {
     let mut line = String::new();
     objects.by_ref().take(256).read_line(&mut line).map_err(|e| Error::io("read", path, e))?;
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();

@@ -6,6 +6,7 @@
 //! written, so people and other builds may work in the repository meanwhile.
 
 mod checkout;
+mod folder;
 mod git;
 mod submodule;
 
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use plimsoll_model::{Commit, Lookup, ParseCommitError};
 
 pub use checkout::{Checkout, FileTimes};
+pub use folder::FolderFile;
 use git::Git;
 
 use crate::error::Error;

@@ -1,0 +1,123 @@
+//! Why migrations cannot be had.
+
+use std::path::PathBuf;
+
+use plimsoll_model::{Class, Commit, Diagnose, Page};
+
+/// What keeps migrations from being read. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationsError {
+    /// A file or folder cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Files of several folders were named.
+    #[error("migrations of several folders cannot be judged together")]
+    SeveralFolders {
+        /// What was named.
+        paths: Vec<PathBuf>,
+    },
+    /// More files than are read.
+    #[error("{} has more than {most} migrations", folder.display())]
+    TooMany {
+        /// The folder.
+        folder: PathBuf,
+        /// How many are read.
+        most: usize,
+    },
+    /// The folder is not in the repository.
+    #[error("{} is not in the repository", folder.display())]
+    OutsideRepository {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A migration of a commit cannot be read.
+    #[error("the migration {} of commit {sha} cannot be read", path.display())]
+    Unreadable {
+        /// The commit.
+        sha: Commit,
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+}
+
+impl Diagnose for MigrationsError {
+    fn class(&self) -> Class {
+        Class::Usage
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Read { .. } | Self::Unreadable { .. } => "MIG-911",
+            Self::SeveralFolders { .. } => "MIG-912",
+            Self::TooMany { .. } => "MIG-913",
+            Self::OutsideRepository { .. } => "MIG-914",
+        }
+    }
+
+    fn found(&self) -> Option<String> {
+        match self {
+            Self::Unreadable { why, .. } => Some(why.clone()),
+            Self::SeveralFolders { paths } => {
+                Some(paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "))
+            }
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Read { .. } => {
+                "nothing was touched; name a file or a folder, or set `[migrations] dir`".into()
+            }
+            Self::SeveralFolders { .. } => "nothing was touched; judge one folder after the other".into(),
+            Self::TooMany { .. } => "nothing was touched; is this the folder of the migrations?".into(),
+            Self::OutsideRepository { .. } => {
+                "nothing was touched; leave `--since` out, or work in the repository that has the folder (`-C DIR`)".into()
+            }
+            Self::Unreadable { path, sha, .. } => {
+                format!("nothing was touched; see what it is with `git ls-tree {sha} -- {}`", path.display())
+            }
+        })
+    }
+}
+
+/// A page for every code above.
+pub const PAGES: &[Page] = &[
+    Page {
+        code: "MIG-911",
+        name: "migrations-not-read",
+        what: "A migration, or the folder they are in, cannot be read: it is not there, may not be read, is longer than is \
+               read, a link or a Git LFS pointer.",
+        why: "A migration that is not read is not judged, and its effect on the schema is not known.",
+        how: "Name the folder in `[migrations] dir`, or on the command line; commit migrations as plain files.",
+    },
+    Page {
+        code: "MIG-912",
+        name: "several-folders",
+        what: "Files of several folders were named at once.",
+        why: "A folder is one history of one schema; two histories cannot be replayed together.",
+        how: "`plimsoll migrate lint FOLDER` for one after the other.",
+    },
+    Page {
+        code: "MIG-913",
+        name: "too-many-migrations",
+        what: "The folder has more `.sql` and `.toml` files than are read.",
+        why: "Most likely it is not a folder of migrations.",
+        how: "Name the folder itself in `[migrations] dir`.",
+    },
+    Page {
+        code: "MIG-914",
+        name: "migrations-outside-repository",
+        what: "`--since` compares with a commit, and the folder is not in the repository's working directory.",
+        why: "Then no commit can say which of its files were released.",
+        how: "Leave `--since` out, or name a folder of this repository.",
+    },
+];

@@ -1,0 +1,106 @@
+//! The migrations of a release: read from a folder or a commit, judged, and
+//! recorded as what the release brings and needs (MIG-1, MIG-4).
+
+mod error;
+mod files;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use plimsoll_config::{Database, Migrations, SecretSource};
+use plimsoll_evidence_migration_lint::{Dialect, Layout, Options, Released, Report, lint as judge};
+use plimsoll_image::{ShortSha, Source};
+use plimsoll_model::Failure;
+
+use crate::blocking;
+use crate::context::Context;
+
+pub use error::{MigrationsError, PAGES};
+pub(crate) use files::at_commit;
+
+/// Where migrations are, where `[migrations]` does not say.
+const USUAL: &str = "migrations";
+
+/// How a lint is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct LintRequest {
+    /// Files and folders; none: the configured folder.
+    pub paths: Vec<PathBuf>,
+    /// What this commit has is taken for released.
+    pub since: Option<String>,
+    /// Whose SQL it is; none: by `[migrations] database`, else PostgreSQL.
+    pub dialect: Option<Dialect>,
+    /// The tool that runs the files; none: found out.
+    pub layout: Option<Layout>,
+    /// Tables small enough to be read or rewritten under a lock.
+    pub small: BTreeSet<String>,
+    /// Backfills that are proven to be finished.
+    pub finished: BTreeSet<String>,
+}
+
+/// Judges migrations.
+///
+/// # Errors
+/// They cannot be read, or are more than is read.
+pub async fn lint(context: Option<&Context>, request: LintRequest) -> Result<Report, Failure> {
+    let configured = context.and_then(|context| context.config.config.project.migrations.clone());
+    let dialect = request.dialect.unwrap_or_else(|| dialect(configured.as_ref()));
+    let root = context.map(|context| context.root().to_path_buf());
+    blocking("judging the migrations", move || {
+        let dir = configured.as_ref().map_or_else(|| PathBuf::from(USUAL), |found| found.dir.clone());
+        let paths = match (&request.paths[..], &root) {
+            ([], Some(root)) => vec![root.join(&dir)],
+            ([], None) => vec![dir.clone()],
+            (paths, _) => paths.to_vec(),
+        };
+        let found = files::of_paths(&paths)?;
+        let released = match &request.since {
+            None if found.named.is_empty() => Released::EachFile,
+            None => Released::Files(found.others()),
+            Some(since) => {
+                let root = root.clone().unwrap_or_else(|| found.folder.clone());
+                let source = Source::open(&root)?;
+                let commit = source.resolve(since, ShortSha::Allow)?;
+                let folder = files::in_repository(&source, &found.folder)?;
+                let before = files::at_commit(&source, &commit, &folder)?;
+                Released::Files(before.into_iter().map(|file| file.path).collect())
+            }
+        };
+        let options = Options {
+            dialect,
+            layout: request.layout,
+            released,
+            finished_backfills: request.finished,
+            small_tables: request.small,
+            ..Options::default()
+        };
+        let mut report = judge(&found.files, &options)?;
+        // As a person would open it from here.
+        let here = std::env::current_dir().unwrap_or_default();
+        let folder = found.folder.strip_prefix(&here).unwrap_or(&found.folder);
+        let shown = |path: &str| folder.join(path).display().to_string();
+        for file in &mut report.files {
+            file.file = shown(&file.file);
+        }
+        for file in &mut report.ignored {
+            file.file = shown(&file.file);
+        }
+        Ok(report)
+    })
+    .await?
+}
+
+/// Whose SQL the configured database speaks.
+pub(crate) fn dialect(configured: Option<&Migrations>) -> Dialect {
+    match configured.and_then(|found| found.database.as_ref()) {
+        Some(Database::Sqlite(_)) => Dialect::Sqlite,
+        // Only the beginning is looked at; other sources are read where a
+        // database is needed.
+        Some(Database::Source(SecretSource::Env(name)))
+            if std::env::var(name).is_ok_and(|url| url.starts_with("sqlite:")) =>
+        {
+            Dialect::Sqlite
+        }
+        _ => Dialect::Postgres,
+    }
+}
