@@ -18,6 +18,7 @@ use std::process::{Command, ExitCode};
 const EDGES: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("config", &["model"]),
+    ("database", &["model"]),
     ("oci", &["model"]),
     ("image", &["model", "oci"]),
     ("registry", &["model", "oci"]),
