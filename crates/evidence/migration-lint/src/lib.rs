@@ -23,6 +23,7 @@
 
 mod action;
 mod apply;
+mod backfill;
 mod context;
 mod effect;
 mod error;
@@ -40,6 +41,7 @@ mod sql_type;
 mod sqlite;
 mod window;
 
+pub use backfill::{Backfills, DeclaredBackfill, Ranged, RefusedBackfill, Verb, Walk, backfills, ranged};
 pub use error::{Error, PAGES};
 pub use layout::Layout;
 pub use lint::{lint, schema};

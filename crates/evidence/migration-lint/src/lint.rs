@@ -35,17 +35,21 @@ pub fn schema(files: &[File], options: &Options) -> Result<Schema, Error> {
 
 fn replay(files: &[File], options: &Options) -> Result<(Report, Schema), Error> {
     let texts = texts(files, options)?;
+    deep(|| Replay::new(directory(&texts, options.layout), options).run())
+}
+
+/// Runs what parses on a stack that is deep enough for the bounds.
+pub(crate) fn deep<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Error> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK);
-        let work =
-            thread.spawn_scoped(scope, || Replay::new(directory(&texts, options.layout), options).run());
+        let work = thread.spawn_scoped(scope, work);
         let work = work.map_err(|error| Error::Parser { found: error.to_string() })?;
         work.join().map_err(|_| Error::Parser { found: "the parser failed".into() })
     })
 }
 
 /// The files as text, within the bounds.
-fn texts(files: &[File], options: &Options) -> Result<Vec<(String, String)>, Error> {
+pub(crate) fn texts(files: &[File], options: &Options) -> Result<Vec<(String, String)>, Error> {
     let limits = options.limits;
     let large = |what: &str, most: usize, found: usize, unit: &str| Error::TooLarge {
         what: what.into(),

@@ -2,7 +2,7 @@
 //! EXECUTE of constant strings are read as what they run.
 
 mod statement;
-mod syntax;
+pub(crate) mod syntax;
 mod table;
 
 use rowan::{TextRange, TextSize};

@@ -9,19 +9,19 @@ use crate::name::Name;
 use crate::sql_type::SqlType;
 
 /// Where the first word of a node is: comments and spaces may come before it.
-pub(super) fn start(node: &SyntaxNode) -> TextSize {
+pub(crate) fn start(node: &SyntaxNode) -> TextSize {
     tokens(node).next().map_or(node.text_range().start(), |token| token.text_range().start())
 }
 
 /// The tokens of a node that mean something.
-pub(super) fn tokens(node: &SyntaxNode) -> impl Iterator<Item = SyntaxToken> {
+pub(crate) fn tokens(node: &SyntaxNode) -> impl Iterator<Item = SyntaxToken> {
     node.descendants_with_tokens()
         .filter_map(|element| element.into_token())
         .filter(|token| !token.kind().is_trivia())
 }
 
 /// A text with single spaces and without comments, as far as tokens allow.
-pub(super) fn text(node: &SyntaxNode) -> String {
+pub(crate) fn text(node: &SyntaxNode) -> String {
     let mut text = String::new();
     let mut end = None;
     for token in tokens(node) {
@@ -35,7 +35,7 @@ pub(super) fn text(node: &SyntaxNode) -> String {
 }
 
 /// The first path below a node.
-pub(super) fn name(node: &SyntaxNode) -> Option<Name> {
+pub(crate) fn name(node: &SyntaxNode) -> Option<Name> {
     let path =
         node.descendants().find(|node| matches!(node.kind(), SyntaxKind::PATH | SyntaxKind::PATH_REF))?;
     let parts = path
@@ -47,12 +47,12 @@ pub(super) fn name(node: &SyntaxNode) -> Option<Name> {
 }
 
 /// The name of a node that is one.
-pub(super) fn named<N: AstNode>(node: Option<N>) -> Option<Name> {
+pub(crate) fn named<N: AstNode>(node: Option<N>) -> Option<Name> {
     name(node?.syntax())
 }
 
 /// An identifier: a column, a constraint; of a path its last part.
-pub(super) fn word<N: AstNode>(node: Option<N>) -> Option<String> {
+pub(crate) fn word<N: AstNode>(node: Option<N>) -> Option<String> {
     let node = node?;
     let named = node.syntax().descendants().filter(|node| {
         let mut tokens = node.children_with_tokens().filter_map(|element| element.into_token());
@@ -62,13 +62,13 @@ pub(super) fn word<N: AstNode>(node: Option<N>) -> Option<String> {
 }
 
 /// The identifiers of one kind below a node.
-pub(super) fn words(node: Option<&SyntaxNode>, kind: SyntaxKind) -> Vec<String> {
+pub(crate) fn words(node: Option<&SyntaxNode>, kind: SyntaxKind) -> Vec<String> {
     let Some(node) = node else { return Vec::new() };
     node.descendants().filter(|node| node.kind() == kind).map(|node| normalize_name_node(&node)).collect()
 }
 
 /// A type.
-pub(super) fn sql_type(found: &ast::Type) -> SqlType {
+pub(crate) fn sql_type(found: &ast::Type) -> SqlType {
     let mut words = String::new();
     let mut arguments = Vec::new();
     let (mut array, mut depth) = (false, 0_u32);
@@ -96,13 +96,13 @@ pub(super) fn sql_type(found: &ast::Type) -> SqlType {
 }
 
 /// Whether the type is written as `serial`.
-pub(super) fn is_serial(found: &ast::Type) -> bool {
+pub(crate) fn is_serial(found: &ast::Type) -> bool {
     let word = found.syntax().to_string().to_ascii_lowercase();
     matches!(word.trim(), "serial" | "serial4" | "bigserial" | "serial8" | "smallserial" | "serial2")
 }
 
 /// A default and whether it differs from row to row.
-pub(super) fn default(expr: &SyntaxNode) -> Default {
+pub(crate) fn default(expr: &SyntaxNode) -> Default {
     Default { text: text(expr), volatile: volatile_call(expr) }
 }
 
@@ -224,7 +224,7 @@ fn volatile_call(expr: &SyntaxNode) -> Option<String> {
 }
 
 /// Which rows a WHERE leaves.
-pub(super) fn filter(clause: Option<&SyntaxNode>) -> Filter {
+pub(crate) fn filter(clause: Option<&SyntaxNode>) -> Filter {
     let Some(clause) = clause else { return Filter::None };
     if clause.kind() == SyntaxKind::WHERE_CURRENT_OF {
         return Filter::Some;
@@ -242,7 +242,7 @@ pub(super) fn filter(clause: Option<&SyntaxNode>) -> Filter {
 }
 
 /// The text of an expression that is made of string literals and `||` only.
-pub(super) fn constant_text(expr: &SyntaxNode) -> Option<String> {
+pub(crate) fn constant_text(expr: &SyntaxNode) -> Option<String> {
     let mut constant = String::new();
     for node in expr.descendants() {
         if let Some(literal) = ast::Literal::cast(node.clone()) {
@@ -258,7 +258,7 @@ pub(super) fn constant_text(expr: &SyntaxNode) -> Option<String> {
 }
 
 /// The tables that a query reads, those of WITH left out.
-pub(super) fn sources(query: &SyntaxNode) -> Vec<Name> {
+pub(crate) fn sources(query: &SyntaxNode) -> Vec<Name> {
     let statement = query.ancestors().last().unwrap_or_else(|| query.clone());
     let own: Vec<String> = statement
         .descendants()
