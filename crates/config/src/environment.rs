@@ -10,6 +10,7 @@ use plimsoll_model::{RepositoryType, Strategy};
 
 use crate::error::{Problem, ProblemKind};
 use crate::policy::{self, Policy};
+use crate::record::{self, Database};
 use crate::table::Table;
 use crate::values;
 
@@ -35,6 +36,8 @@ pub struct Environment {
     pub target: Target,
     /// `[environments.<name>.watch]`; none: nothing is watched.
     pub watch: Option<Watch>,
+    /// Its database, in place of `[migrations] database`. Default: that one.
+    pub database: Option<Database>,
     /// `[environments.<name>.policy]`, over `[policy]`.
     pub policy: Policy,
 }
@@ -221,6 +224,7 @@ fn environment(name: &str, mut table: Table<'_>, service: &str, policy: &Policy)
     let keep_previous = table.or("keep_previous", "1m", values::duration);
     let target = kind.and_then(|kind| target(kind, &mut table, service));
     let watch = table.table("watch").map(watch);
+    let database = record::database(&mut table);
     let policy = policy::of_environment(table.table("policy"), policy);
     table.finish();
     Some(Environment {
@@ -238,6 +242,7 @@ fn environment(name: &str, mut table: Table<'_>, service: &str, policy: &Policy)
         },
         target: target?,
         watch: crate::project::all_or_nothing(watch)?,
+        database,
         policy: policy?,
     })
 }

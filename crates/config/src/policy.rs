@@ -40,6 +40,15 @@ pub struct Policy {
     pub record: Demand,
     /// An attested rebuild. Default: off.
     pub rebuild: Demand,
+    /// The API's snapshot, attested. Default: off without `[contract]`, warn with.
+    pub contract: Option<Demand>,
+    /// The migrations, attested. Default: off without `[migrations]`, warn with.
+    pub migrations: Option<Demand>,
+    /// What it means that the release breaks clients of the API. Default: warn.
+    pub api_break: Demand,
+    /// What it means that the version says less than what changed. Default:
+    /// require where clients break, else warn.
+    pub version: Option<Demand>,
     /// A scan for advisories. Default: off without `[sbom] advisories`, warn with.
     pub scan: Option<Demand>,
     /// How long an override counts. Default: 24h.
@@ -55,6 +64,10 @@ impl Default for Policy {
             builders: Vec::new(),
             record: Demand::Off,
             rebuild: Demand::Off,
+            contract: None,
+            migrations: None,
+            api_break: Demand::Warn,
+            version: None,
             scan: None,
             override_for: Duration::from_secs(24 * 3600),
         }
@@ -74,6 +87,10 @@ pub(crate) fn policy(mut table: Table<'_>) -> Option<Policy> {
         table.or("builders", "[]", values::list("[\"https://ci.example.com/builder\"]", values::words));
     let record = table.or("record", default.record.as_str(), &demand);
     let rebuild = table.or("rebuild", default.rebuild.as_str(), &demand);
+    let contract = table.opt("contract", &demand);
+    let migrations = table.opt("migrations", &demand);
+    let api_break = table.or("api_break", default.api_break.as_str(), &demand);
+    let version = table.opt("version", &demand);
     let scan = table.opt("scan", &demand);
     let override_for = table.or("override_for", "24h", values::some_time);
     table.finish();
@@ -83,6 +100,10 @@ pub(crate) fn policy(mut table: Table<'_>) -> Option<Policy> {
         builders: builders?,
         record: record?,
         rebuild: rebuild?,
+        contract,
+        migrations,
+        api_break: api_break?,
+        version,
         scan,
         override_for: override_for?,
     })
@@ -97,6 +118,10 @@ pub(crate) fn of_environment(table: Option<Table<'_>>, general: &Policy) -> Opti
     let builders = table.opt("builders", values::list("[\"https://ci.example.com/builder\"]", values::words));
     let record = table.or("record", general.record.as_str(), &demand);
     let rebuild = table.or("rebuild", general.rebuild.as_str(), &demand);
+    let contract = table.opt("contract", &demand);
+    let migrations = table.opt("migrations", &demand);
+    let api_break = table.or("api_break", general.api_break.as_str(), &demand);
+    let version = table.opt("version", &demand);
     let scan = table.opt("scan", &demand);
     table.finish();
     Some(Policy {
@@ -105,6 +130,10 @@ pub(crate) fn of_environment(table: Option<Table<'_>>, general: &Policy) -> Opti
         builders: builders.unwrap_or_else(|| general.builders.clone()),
         record: record?,
         rebuild: rebuild?,
+        contract: contract.or(general.contract),
+        migrations: migrations.or(general.migrations),
+        api_break: api_break?,
+        version: version.or(general.version),
         scan: scan.or(general.scan),
         override_for: general.override_for,
     })

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use plimsoll_model::Secret;
 
@@ -24,9 +25,61 @@ pub struct Contract {
 pub struct Migrations {
     /// Relative to the checkout. Default: `migrations`.
     pub dir: PathBuf,
-    /// What they are applied to. Default: none; they are only linted.
+    /// What they are applied to. Default: none; they are only judged.
     pub database: Option<Database>,
+    /// The tool whose rules order the files. Default: found out.
+    pub layout: Option<MigrationLayout>,
+    /// Tables (`users`) and columns (`users.name`) that the code of this commit
+    /// does not use any more. Default: none.
+    pub unused: Vec<String>,
+    /// Tables small enough to be read or rewritten under a lock. Default: none.
+    pub small_tables: Vec<String>,
+    /// How many releases before the one that runs one must be able to go back
+    /// to: contract steps wait for that. Default: 1.
+    pub rollback_window: u32,
+    /// How long a statement may wait for a lock. Default: 2s.
+    pub lock_timeout: Duration,
+    /// How long a statement may run. Default: no end.
+    pub statement_timeout: Option<Duration>,
 }
+
+/// The layouts of migrations that are known, by the tool that runs them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MigrationLayout {
+    /// `sqlx`
+    Sqlx,
+    /// `refinery`
+    Refinery,
+    /// `diesel`
+    Diesel,
+    /// `golang-migrate`
+    GolangMigrate,
+    /// `goose`
+    Goose,
+    /// `dbmate`
+    Dbmate,
+    /// `flyway`
+    Flyway,
+    /// `prisma`
+    Prisma,
+    /// `alembic`: what `alembic upgrade --sql` writes
+    Alembic,
+    /// `plain`
+    Plain,
+}
+
+const LAYOUTS: [(&str, MigrationLayout); 10] = [
+    ("sqlx", MigrationLayout::Sqlx),
+    ("refinery", MigrationLayout::Refinery),
+    ("diesel", MigrationLayout::Diesel),
+    ("golang-migrate", MigrationLayout::GolangMigrate),
+    ("goose", MigrationLayout::Goose),
+    ("dbmate", MigrationLayout::Dbmate),
+    ("flyway", MigrationLayout::Flyway),
+    ("prisma", MigrationLayout::Prisma),
+    ("alembic", MigrationLayout::Alembic),
+    ("plain", MigrationLayout::Plain),
+];
 
 /// `[ledger]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,9 +164,29 @@ pub(crate) fn contract(mut table: Table<'_>) -> Option<Contract> {
 
 pub(crate) fn migrations(mut table: Table<'_>) -> Option<Migrations> {
     let dir = table.or("dir", "migrations", values::relative_path);
-    let database = table.opt_shown("database", values::database, |_, url| url.to_string());
+    let database = database(&mut table);
+    let layout = table.opt("layout", values::choice(&LAYOUTS));
+    let unused = table.or("unused", "[]", values::list("[\"users.fax\"]", values::words));
+    let small = table.or("small_tables", "[]", values::list("[\"countries\"]", values::words));
+    let window = table.or("rollback_window", "1", values::number(0, 100));
+    let lock_timeout = table.or("lock_timeout", "2s", values::some_time);
+    let statement_timeout = table.opt("statement_timeout", values::some_time);
     table.finish();
-    Some(Migrations { dir: dir?, database })
+    Some(Migrations {
+        dir: dir?,
+        database,
+        layout,
+        unused: unused?,
+        small_tables: small?,
+        rollback_window: window?,
+        lock_timeout: lock_timeout?,
+        statement_timeout,
+    })
+}
+
+/// `database`, here or in an environment.
+pub(crate) fn database(table: &mut Table<'_>) -> Option<Database> {
+    table.opt_shown("database", values::database, |_, url| url.to_string())
 }
 
 pub(crate) fn ledger(mut table: Table<'_>) -> Option<Ledger> {
