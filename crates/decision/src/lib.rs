@@ -8,10 +8,11 @@ mod facts;
 mod policy;
 
 pub use facts::{
-    AdvisoryPolicy, AdvisorySeverity, Coverage, Demand, EnvironmentFacts, Escalated, EvidenceFacts, Facts,
-    FindingFacts, Ignored, InForce, ManifestFacts, Override, PolicyFacts, Proof, ProvenanceFacts,
-    RebuildFacts, RecordFacts, Recorded, Relation, Request, Sample, ScanFacts, Signed, Softened,
-    VerificationMode, VerificationPolicy, VerifiedBefore,
+    AdvisoryPolicy, AdvisorySeverity, ContractChanges, ContractFacts, Coverage, Demand, EnvironmentFacts,
+    Escalated, EvidenceFacts, Facts, FindingFacts, Ignored, InForce, ManifestFacts, MigrationsProof,
+    Override, PendingMigration, PolicyFacts, Proof, ProvenanceFacts, RebuildFacts, RecordFacts, Recorded,
+    Relation, Request, Sample, ScanFacts, SchemaFacts, Signed, Softened, VerificationMode,
+    VerificationPolicy, VerifiedBefore, VersionFacts, WayBackFacts,
 };
 pub use policy::{PAGES, RULES, Rule};
 

@@ -4,14 +4,17 @@ use jiff::Timestamp;
 use plimsoll_model::{Commit, Digest};
 use serde::{Deserialize, Serialize};
 
+use super::MigrationsProof;
+
 /// What is known of one kind of proof. The five answers never blur: an error
 /// is never "missing", and a signature by a stranger is not a broken one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(tag = "state", content = "value", rename_all = "snake_case")]
 pub enum Proof<T> {
     /// It is there, it verified, and who signed it is trusted for it.
     Verified(T),
     /// The registry said that there is none.
+    #[default]
     Missing,
     /// It verified, by somebody who is not trusted for it; who.
     Untrusted(String),
@@ -174,6 +177,12 @@ pub struct EvidenceFacts {
     pub rebuild: Proof<RebuildFacts>,
     /// What is known against its components.
     pub scan: Proof<ScanFacts>,
+    /// The snapshot of its API. Missing: or the facts are older than that.
+    #[serde(default)]
+    pub contract: Proof<Signed>,
+    /// The migrations of the release. Missing: or the facts are older than that.
+    #[serde(default)]
+    pub migrations: Proof<MigrationsProof>,
     /// Evidence attached to this image that is about another one, in words.
     pub foreign: Vec<String>,
 }
@@ -192,6 +201,8 @@ impl EvidenceFacts {
             record: Proof::Unknown(why.into()),
             rebuild: Proof::Unknown(why.into()),
             scan: Proof::Unknown(why.into()),
+            contract: Proof::Unknown(why.into()),
+            migrations: Proof::Unknown(why.into()),
             foreign: Vec::new(),
         }
     }

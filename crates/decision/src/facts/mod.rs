@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 mod evidence;
 mod policy;
+mod release;
 
 pub use evidence::{
     AdvisorySeverity, EvidenceFacts, FindingFacts, Proof, ProvenanceFacts, RebuildFacts, RecordFacts,
@@ -15,6 +16,11 @@ pub use evidence::{
 pub use policy::{
     AdvisoryPolicy, Coverage, Demand, Escalated, Ignored, InForce, Override, PolicyFacts, Sample, Softened,
     VerificationMode, VerificationPolicy,
+};
+
+pub use release::{
+    ContractChanges, ContractFacts, MigrationsProof, PendingMigration, SchemaFacts, VersionFacts,
+    WayBackFacts,
 };
 
 /// What somebody asks for.
@@ -113,6 +119,16 @@ pub struct Facts {
     /// for this environment, from the ledger.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub verified_before: Option<VerifiedBefore>,
+    /// What the release changes for the clients of its API. None: `[contract]`
+    /// is not configured.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub contract: Option<ContractFacts>,
+    /// What it changes in the database. None: `[migrations]` is not configured.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub schema: Option<SchemaFacts>,
+    /// Its version against what it changes. None: it was not asked for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub version: Option<VersionFacts>,
     /// What is demanded of the evidence. None: the facts are older than that.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub policy: Option<PolicyFacts>,

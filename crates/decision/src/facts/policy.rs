@@ -216,8 +216,25 @@ pub struct PolicyFacts {
     pub record: Demand,
     /// That a rebuild is attested.
     pub rebuild: Demand,
+    /// That the API's snapshot is attested.
+    #[serde(default = "off")]
+    pub contract: Demand,
+    /// That the migrations are attested.
+    #[serde(default = "off")]
+    pub migrations: Demand,
+    /// That clients of the API do not break.
+    #[serde(default = "off")]
+    pub api_break: Demand,
+    /// That the version says what changed. None: where clients break.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub version: Option<Demand>,
     /// Of advisories.
     pub advisories: AdvisoryPolicy,
     /// What somebody answers for, for this commit in this environment.
     pub overrides: Vec<Override>,
+}
+
+/// What facts demand that are older than a demand.
+fn off() -> Demand {
+    Demand::Off
 }

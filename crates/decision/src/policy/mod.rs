@@ -7,14 +7,20 @@ use crate::{Demand, Facts, Proof};
 
 mod advisories;
 mod advisory_coverage;
+mod api_compatible;
 mod architecture;
 mod branch_ancestry;
 mod build_recorded;
 mod clean_build;
+mod contract_attested;
+mod contract_waits;
 mod deployed_before;
 mod digest_unchanged;
 mod evidence_subject;
 mod full_tag_exists;
+mod migrations_attested;
+mod migrations_intact;
+mod migrations_safe;
 mod no_silent_rollback;
 mod overrides;
 mod provenance;
@@ -24,9 +30,12 @@ mod record_attested;
 mod record_consistent;
 mod repository_allowed;
 mod sbom_attested;
+mod schema_serves;
 mod short_tag_parity;
 mod signature;
 mod signature_coverage;
+mod version_enough;
+mod ways_back;
 
 pub(crate) use overrides::apply as apply_overrides;
 
@@ -61,6 +70,15 @@ pub const RULES: &[Rule] = &[
     sbom_attested::RULE,
     advisories::RULE,
     advisory_coverage::RULE,
+    contract_attested::RULE,
+    api_compatible::RULE,
+    version_enough::RULE,
+    migrations_attested::RULE,
+    migrations_intact::RULE,
+    migrations_safe::RULE,
+    schema_serves::RULE,
+    contract_waits::RULE,
+    ways_back::RULE,
 ];
 
 /// The page of every rule.
@@ -86,6 +104,15 @@ pub const PAGES: &[Page] = &[
     sbom_attested::PAGE,
     advisories::PAGE,
     advisory_coverage::PAGE,
+    contract_attested::PAGE,
+    api_compatible::PAGE,
+    version_enough::PAGE,
+    migrations_attested::PAGE,
+    migrations_intact::PAGE,
+    migrations_safe::PAGE,
+    schema_serves::PAGE,
+    contract_waits::PAGE,
+    ways_back::PAGE,
     overrides::PAGE,
 ];
 
@@ -181,6 +208,16 @@ fn demanded<T>(
     }
 }
 
+/// The first few of many things, and how many more there are.
+fn first_few(all: &[String]) -> String {
+    const MOST: usize = 3;
+    let mut text = all.iter().take(MOST).cloned().collect::<Vec<_>>().join("; ");
+    if all.len() > MOST {
+        text.push_str(&format!("; and {} more", all.len() - MOST));
+    }
+    text
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
@@ -193,8 +230,8 @@ pub(crate) mod tests {
     use super::*;
     use crate::{
         AdvisoryPolicy, AdvisorySeverity, Coverage, EnvironmentFacts, EvidenceFacts, ManifestFacts,
-        PolicyFacts, ProvenanceFacts, RecordFacts, Recorded, Relation, Request, ScanFacts, Signed,
-        VerificationMode, VerificationPolicy, decide,
+        PendingMigration, PolicyFacts, ProvenanceFacts, RecordFacts, Recorded, Relation, Request, ScanFacts,
+        SchemaFacts, Signed, VerificationMode, VerificationPolicy, WayBackFacts, decide,
     };
 
     pub(crate) const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -256,9 +293,14 @@ pub(crate) mod tests {
                 record: Proof::Verified(record()),
                 rebuild: Proof::Missing,
                 scan: Proof::Verified(scan()),
+                contract: Proof::Missing,
+                migrations: Proof::Missing,
                 foreign: Vec::new(),
             }),
             verified_before: None,
+            contract: None,
+            schema: None,
+            version: None,
             policy: Some(PolicyFacts {
                 verification: VerificationPolicy {
                     mode: VerificationMode::Auto,
@@ -271,6 +313,10 @@ pub(crate) mod tests {
                 builders: Vec::new(),
                 record: Demand::Off,
                 rebuild: Demand::Off,
+                contract: Demand::Off,
+                migrations: Demand::Off,
+                api_break: Demand::Warn,
+                version: None,
                 advisories: AdvisoryPolicy {
                     fail_on: Some(AdvisorySeverity::High),
                     fixable_only: false,
@@ -299,6 +345,37 @@ pub(crate) mod tests {
 
     pub(crate) fn record() -> RecordFacts {
         RecordFacts { signed: signed(), image_sha: SHA.parse().unwrap(), image_digest: DIGEST, clean: true }
+    }
+
+    /// A release whose one migration runs, with one way back that it keeps.
+    pub(crate) fn schema() -> SchemaFacts {
+        let way = WayBackFacts {
+            sha: "89abcdef0123456789abcdef0123456789abcdef".parse().unwrap(),
+            now: Lookup::Found(Vec::new()),
+            after: Lookup::Found(Vec::new()),
+        };
+        SchemaFacts {
+            database: Lookup::Found("postgres://db.example.com/payouts".into()),
+            pending: vec![PendingMigration {
+                path: "0002_email.sql".into(),
+                class: "expand".into(),
+                held: None,
+                errors: Vec::new(),
+            }],
+            edited: Vec::new(),
+            troubles: Vec::new(),
+            serves: Lookup::Found(Vec::new()),
+            ways_back: vec![way],
+            window: 1,
+        }
+    }
+
+    /// Good facts with such a schema, changed.
+    pub(crate) fn with_schema(mut facts: Facts, change: impl FnOnce(&mut SchemaFacts)) -> Facts {
+        let mut changed = schema();
+        change(&mut changed);
+        facts.schema = Some(changed);
+        facts
     }
 
     pub(crate) fn scan() -> ScanFacts {
