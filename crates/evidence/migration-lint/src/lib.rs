@@ -31,6 +31,7 @@ mod layout;
 mod lines;
 mod lint;
 mod name;
+mod offer;
 mod options;
 mod postgres;
 mod report;
@@ -45,8 +46,9 @@ pub use backfill::{Backfills, DeclaredBackfill, Ranged, RefusedBackfill, Verb, W
 pub use error::{Error, PAGES};
 pub use layout::Layout;
 pub use lint::{lint, schema};
+pub use offer::{Offer, OfferedColumn, OfferedRelation};
 pub use options::{Declared, Dialect, File, Limits, Options, Released};
 pub use report::{Class, FileReport, Finding, Ignored, Lock, Report, Severity, Statement, Work};
 pub use rules::{Example, PAGES as RULE_PAGES, RULES, Rule};
 pub use schema::Schema;
-pub use window::{Missing, NeededColumn, NeededRelation, Needs, Serves, serves};
+pub use window::{Missing, NeededColumn, NeededRelation, Needs, Serves, cautions, serves};

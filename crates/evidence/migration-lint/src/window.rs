@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::{Demand, Kind};
+use crate::action::Demand;
 use crate::schema::{Relation, Schema};
-use crate::sql_type::SqlType;
 
 /// What code may use of a schema: all that was there when it was released, less
 /// what is declared unused.
@@ -110,7 +109,7 @@ impl Schema {
     }
 
     /// What is demanded of a table's rows, in words that do not depend on names.
-    fn demands(&self, name: &crate::name::Name, relation: &Relation) -> BTreeSet<String> {
+    pub(crate) fn demands(&self, name: &crate::name::Name, relation: &Relation) -> BTreeSet<String> {
         let constraints = relation.constraints.iter().filter_map(|constraint| match &constraint.demand {
             Demand::Check { text, .. } => Some(format!("CHECK ({text})")),
             Demand::Unique { columns, .. } | Demand::Primary { columns, .. } => Some(unique(columns)),
@@ -132,77 +131,14 @@ fn unique(columns: &[String]) -> String {
 /// Whether code with these needs runs on this schema. What cannot be known counts
 /// as missing: a rollback that was called safe must be.
 pub fn serves(schema: &Schema, needs: &Needs) -> Serves {
-    let mut missing = Vec::new();
-    for (table, needed) in &needs.relations {
-        let parts = table.split('.').map(str::to_owned).collect();
-        let name = crate::name::Name::from_parts(parts);
-        match name.and_then(|name| Some((schema.relations.get(&name)?, name))) {
-            Some((found, name)) => relation(schema, table, needed, found, &name, &mut missing),
-            None => missing.push(lost(table, "it is gone, and the release reads or writes it")),
-        }
-    }
-    for (name, values) in &needs.enums {
-        let parts = name.split('.').map(str::to_owned).collect();
-        let Some(found) = crate::name::Name::from_parts(parts).and_then(|name| schema.enums.get(&name))
-        else {
-            missing.push(lost(name, "the type is gone"));
-            continue;
-        };
-        for value in values.iter().filter(|value| !found.values.contains(value)) {
-            missing.push(lost(&format!("{name} '{value}'"), "the release may write a value that is gone"));
-        }
-    }
-    if missing.is_empty() { Serves::Yes } else { Serves::No(missing) }
+    schema.offers().serves(needs)
 }
 
-fn lost(what: &str, why: &str) -> Missing {
+pub(crate) fn lost(what: &str, why: &str) -> Missing {
     Missing { what: what.into(), why: why.into() }
 }
 
-fn relation(
-    schema: &Schema,
-    table: &str,
-    needed: &NeededRelation,
-    found: &Relation,
-    name: &crate::name::Name,
-    missing: &mut Vec<Missing>,
-) {
-    for (column, wanted) in &needed.columns {
-        let place = format!("{table}.{column}");
-        let Some(now) = found.columns.iter().find(|now| now.name == *column) else {
-            if found.complete {
-                missing.push(lost(&place, "the column is gone, and the release uses it"));
-            }
-            continue;
-        };
-        let old = SqlType {
-            name: wanted.sql_type.clone(),
-            arguments: wanted.arguments.clone(),
-            array: wanted.array,
-        };
-        if !now.sql_type.still_serves(&old) {
-            missing.push(lost(&place, &format!("its type was {old} and is {}", now.sql_type)));
-        }
-        if wanted.nullable && now.not_null {
-            missing.push(lost(&place, "the release may write null, which is refused now"));
-        }
-        if !wanted.nullable && !now.not_null {
-            missing.push(lost(&place, "it may hold null now, which the release does not expect"));
-        }
-        if wanted.may_be_left_out && now.must_be_given() && !(wanted.nullable && now.not_null) {
-            missing.push(lost(&place, "the release may leave it out of an INSERT, which is refused now"));
-        }
-    }
-    if !needed.complete || found.kind != Kind::Table {
-        return;
-    }
-    for now in
-        found.columns.iter().filter(|now| !needed.columns.contains_key(&now.name) && now.must_be_given())
-    {
-        let place = format!("{table}.{}", now.name);
-        missing.push(lost(&place, "every INSERT must give it, and the release does not know it"));
-    }
-    for demand in schema.demands(name, found).difference(&needed.demands) {
-        missing.push(lost(table, &format!("rows must fulfil {demand} now, which the release does not know")));
-    }
+/// What code with these needs may run into in rows that newer code wrote.
+pub fn cautions(_: &Schema, _: &Needs) -> Vec<Missing> {
+    Vec::new()
 }
