@@ -29,6 +29,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("evidence-contract", &["model"]),
     ("evidence-migration-lint", &["model"]),
     ("evidence-keyless", &["evidence-trust", "model"]),
+    ("release", &["model"]),
     ("decision", &["model"]),
     ("rollout-core", &["decision", "model"]),
     ("rollout-switch", &["model"]),
