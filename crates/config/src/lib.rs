@@ -65,6 +65,6 @@ pub use project::{
     Base, Build, Compression, CopyFile, Image, ImageSource, Mode, Port, Project, Protocol, Repositories,
     Service,
 };
-pub use record::{Contract, Database, DatabaseUrl, Ledger, MigrationLayout, Migrations};
+pub use record::{Contract, Database, DatabaseUrl, Ledger, MigrationLayout, Migrations, SqlDialect};
 pub use secret::{SecretContext, SecretError, SecretSource};
 pub use trust::{Identity, Role, SignWith, Signing, TrustedKey, Verification, VerificationMode};

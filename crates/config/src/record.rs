@@ -27,6 +27,8 @@ pub struct Migrations {
     pub dir: PathBuf,
     /// What they are applied to. Default: none; they are only judged.
     pub database: Option<Database>,
+    /// Whose SQL it is. Default: by `database`, else PostgreSQL.
+    pub dialect: Option<SqlDialect>,
     /// The tool whose rules order the files. Default: found out.
     pub layout: Option<MigrationLayout>,
     /// Tables (`users`) and columns (`users.name`) that the code of this commit
@@ -42,6 +44,18 @@ pub struct Migrations {
     /// How long a statement may run. Default: no end.
     pub statement_timeout: Option<Duration>,
 }
+
+/// Whose SQL migrations are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SqlDialect {
+    /// `postgres`
+    Postgres,
+    /// `sqlite`
+    Sqlite,
+}
+
+const DIALECTS: [(&str, SqlDialect); 2] =
+    [("postgres", SqlDialect::Postgres), ("sqlite", SqlDialect::Sqlite)];
 
 /// The layouts of migrations that are known, by the tool that runs them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,6 +179,7 @@ pub(crate) fn contract(mut table: Table<'_>) -> Option<Contract> {
 pub(crate) fn migrations(mut table: Table<'_>) -> Option<Migrations> {
     let dir = table.or("dir", "migrations", values::relative_path);
     let database = database(&mut table);
+    let dialect = table.opt("dialect", values::choice(&DIALECTS));
     let layout = table.opt("layout", values::choice(&LAYOUTS));
     let unused = table.or("unused", "[]", values::list("[\"users.fax\"]", values::words));
     let small = table.or("small_tables", "[]", values::list("[\"countries\"]", values::words));
@@ -175,6 +190,7 @@ pub(crate) fn migrations(mut table: Table<'_>) -> Option<Migrations> {
     Some(Migrations {
         dir: dir?,
         database,
+        dialect,
         layout,
         unused: unused?,
         small_tables: small?,

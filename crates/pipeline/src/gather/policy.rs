@@ -16,7 +16,8 @@ use plimsoll_model::{Commit, Failure};
 pub(crate) fn configured(config: &Config, policy: &Policy) -> PolicyFacts {
     let verification = &config.verification;
     let sbom = &config.project.sbom;
-    let default_scan = if sbom.advisories.is_some() { Demand::Warn } else { Demand::Off };
+    let with = |configured: bool| if configured { Demand::Warn } else { Demand::Off };
+    let project = &config.project;
     PolicyFacts {
         verification: VerificationPolicy {
             mode: match verification.mode {
@@ -33,6 +34,10 @@ pub(crate) fn configured(config: &Config, policy: &Policy) -> PolicyFacts {
         builders: policy.builders.clone(),
         record: demand(policy.record),
         rebuild: demand(policy.rebuild),
+        contract: policy.contract.map_or(with(project.contract.is_some()), demand),
+        migrations: policy.migrations.map_or(with(project.migrations.is_some()), demand),
+        api_break: demand(policy.api_break),
+        version: policy.version.map(demand),
         advisories: AdvisoryPolicy {
             fail_on: sbom.policy.fail_on.map(severity),
             fixable_only: sbom.policy.fixable_only,
@@ -46,7 +51,7 @@ pub(crate) fn configured(config: &Config, policy: &Policy) -> PolicyFacts {
                     until: ignored.until,
                 })
                 .collect(),
-            scan: policy.scan.map_or(default_scan, demand),
+            scan: policy.scan.map_or(with(sbom.advisories.is_some()), demand),
             uncovered: demand(sbom.policy.uncovered),
             max_age_sec: sbom.policy.max_age.map(|age| age.as_secs()),
         },

@@ -7,7 +7,7 @@ mod files;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use plimsoll_config::{Database, Migrations, SecretSource};
+use plimsoll_config::{Database, MigrationLayout, Migrations, SecretSource, SqlDialect};
 use plimsoll_evidence_migration_lint::{Dialect, Layout, Options, Released, Report, lint as judge};
 use plimsoll_image::{ShortSha, Source};
 use plimsoll_model::Failure;
@@ -66,12 +66,14 @@ pub async fn lint(context: Option<&Context>, request: LintRequest) -> Result<Rep
                 Released::Files(before.into_iter().map(|file| file.path).collect())
             }
         };
+        let mut small_tables = request.small;
+        small_tables.extend(configured.iter().flat_map(|found| found.small_tables.iter().cloned()));
         let options = Options {
             dialect,
-            layout: request.layout,
+            layout: request.layout.or_else(|| configured.as_ref().and_then(layout)),
             released,
             finished_backfills: request.finished,
-            small_tables: request.small,
+            small_tables,
             ..Options::default()
         };
         let mut report = judge(&found.files, &options)?;
@@ -90,17 +92,35 @@ pub async fn lint(context: Option<&Context>, request: LintRequest) -> Result<Rep
     .await?
 }
 
-/// Whose SQL the configured database speaks.
+/// Whose SQL the migrations are in.
 pub(crate) fn dialect(configured: Option<&Migrations>) -> Dialect {
-    match configured.and_then(|found| found.database.as_ref()) {
-        Some(Database::Sqlite(_)) => Dialect::Sqlite,
+    let Some(configured) = configured else { return Dialect::Postgres };
+    match (configured.dialect, &configured.database) {
+        (Some(SqlDialect::Postgres), _) => Dialect::Postgres,
+        (Some(SqlDialect::Sqlite), _) | (None, Some(Database::Sqlite(_))) => Dialect::Sqlite,
         // Only the beginning is looked at; other sources are read where a
         // database is needed.
-        Some(Database::Source(SecretSource::Env(name)))
+        (None, Some(Database::Source(SecretSource::Env(name))))
             if std::env::var(name).is_ok_and(|url| url.starts_with("sqlite:")) =>
         {
             Dialect::Sqlite
         }
         _ => Dialect::Postgres,
     }
+}
+
+/// The configured layout, if one is.
+pub(crate) fn layout(configured: &Migrations) -> Option<Layout> {
+    configured.layout.map(|layout| match layout {
+        MigrationLayout::Sqlx => Layout::Sqlx,
+        MigrationLayout::Refinery => Layout::Refinery,
+        MigrationLayout::Diesel => Layout::Diesel,
+        MigrationLayout::GolangMigrate => Layout::GolangMigrate,
+        MigrationLayout::Goose => Layout::Goose,
+        MigrationLayout::Dbmate => Layout::Dbmate,
+        MigrationLayout::Flyway => Layout::Flyway,
+        MigrationLayout::Prisma => Layout::Prisma,
+        MigrationLayout::Alembic => Layout::Alembic,
+        MigrationLayout::Plain => Layout::Plain,
+    })
 }
