@@ -126,4 +126,18 @@ pub const PAGES: &[Page] = &[
         why: "Nothing happens that is not recorded: a later command could neither finish nor undo it.",
         how: "Make the ledger writable again (disk full? permissions?), then run any `deploy` or `rollback` of the environment: it goes on from the last recorded step.",
     },
+    Page {
+        code: "DEP-115",
+        name: "not-admitted",
+        what: "The target's own rules refuse the instance: an admission webhook, a pod security level, a policy.",
+        why: "It is refused each time it is tried, so it is not waited for.",
+        how: "The message has the words of whoever refused. Change the workload or the rule, then deploy again.",
+    },
+    Page {
+        code: "DEP-116",
+        name: "instance-lost",
+        what: "The machine that an instance ran on is gone or no longer answers, and no replacement was ready within `probe_grace`.",
+        why: "Nobody can say how the new release does there; what served before is kept or put back.",
+        how: "`kubectl get nodes` shows the state of the machines. Deploy again when there is room; a longer `probe_grace` waits longer for replacements.",
+    },
 ];

@@ -1,6 +1,6 @@
 //! What should be: the only thing the machine asks of a target.
 
-use plimsoll_model::{Digest, Release};
+use plimsoll_model::{Digest, Release, Strategy};
 use serde::{Deserialize, Serialize};
 
 /// A release and how many of its instances should exist.
@@ -55,8 +55,20 @@ pub struct Desired {
     pub max_surge: u32,
     /// How many instances serve users when nothing moves.
     pub replicas: u32,
+    /// How instances are to be replaced. Targets that order the steps by the
+    /// shares alone need not look at it.
+    #[serde(default = "rolling")]
+    pub strategy: Strategy,
+    /// The ledger entry of the decision that allows this rollout.
+    #[serde(default)]
+    pub decision_entry: u64,
     /// Seconds an instance gets to finish its requests before it is stopped.
     pub drain_sec: u32,
+}
+
+/// What a record says that was written before it said so.
+fn rolling() -> Strategy {
+    Strategy::Rolling
 }
 
 impl Desired {

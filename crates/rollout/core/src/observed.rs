@@ -26,6 +26,10 @@ pub enum Cause {
     ProbeFailed,
     /// There is no room for it.
     CannotBeScheduled,
+    /// The target's own rules refuse it: admission, policy.
+    NotAdmitted,
+    /// The machine it ran on is gone or does not answer.
+    Lost,
 }
 
 impl Cause {
@@ -38,6 +42,8 @@ impl Cause {
             Self::CrashLoop => "DEP-104",
             Self::ProbeFailed => "DEP-105",
             Self::CannotBeScheduled => "DEP-106",
+            Self::NotAdmitted => "DEP-115",
+            Self::Lost => "DEP-116",
         }
     }
 }
@@ -51,8 +57,20 @@ pub struct Failing {
     pub cause: Cause,
     /// One sentence: exit status, probe answer, engine's message.
     pub message: String,
-    /// The last lines it wrote, oldest first, at most twenty.
+    /// The last lines it wrote, oldest first, at most twenty. A target that
+    /// keeps events about its instances puts them first, each as `event: …`.
     pub last_lines: Vec<String>,
+    /// Whether waiting may heal it, such as room that another instance is
+    /// about to make: tolerated for as long as a failing probe.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub heals: bool,
+}
+
+impl Failing {
+    /// Whether it is tolerated for the grace of a failing probe.
+    pub fn may_heal(&self) -> bool {
+        self.heals || self.cause == Cause::ProbeFailed
+    }
 }
 
 /// All instances of one digest, counted.
@@ -64,6 +82,10 @@ pub struct Fleet {
     pub ready: u32,
     /// Out of traffic, finishing their last requests.
     pub draining: u32,
+    /// Out of traffic, and ended by the target itself whatever happens here:
+    /// nobody has to wait for it.
+    #[serde(default)]
+    pub leaving: u32,
     /// Failing, each with its reason; of those that the rollout seen last has
     /// created.
     pub failing: Vec<Failing>,
@@ -86,10 +108,14 @@ pub struct Observed {
     pub fleets: BTreeMap<Digest, Fleet>,
     /// Who receives traffic now; `None` when nobody does.
     pub traffic: Option<Traffic>,
+    /// How many instances serve when nothing moves, where the target's own
+    /// rules (an autoscaler) decide that and not the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<u32>,
 }
 
 impl Fleet {
-    /// Whether nothing of it is left.
+    /// Whether nothing of it is left that anybody has to wait for.
     pub fn is_gone(&self) -> bool {
         self.starting == 0
             && self.ready == 0

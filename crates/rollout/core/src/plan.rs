@@ -1,5 +1,7 @@
 //! The plan: immutable data that says who, from, to, how and within which bounds.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use plimsoll_decision::Approved;
 use plimsoll_model::event::RolloutKind;
@@ -92,6 +94,15 @@ impl Plan {
     #[cfg(any(test, feature = "simulation"))]
     pub fn simulated(record: PlanRecord) -> Self {
         Self(record)
+    }
+
+    /// The same plan where the target's own rules say how many instances
+    /// serve ([`crate::Observed::scale`]): every size follows from that number.
+    #[must_use]
+    pub fn at_scale(&self, scale: Option<u32>) -> Cow<'_, Self> {
+        let Some(replicas) = scale else { return Cow::Borrowed(self) };
+        let max_unavailable = self.0.max_unavailable.min(replicas).max(1);
+        Cow::Owned(Self(PlanRecord { replicas, from_replicas: None, max_unavailable, ..self.0.clone() }))
     }
 
     /// The plan's data.

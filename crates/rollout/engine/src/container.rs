@@ -252,7 +252,13 @@ impl Container {
 
     /// A failing state of this instance.
     pub(crate) fn failing(&self, cause: Cause, message: String, last_lines: Vec<String>) -> InstanceState {
-        InstanceState::Failing(Failing { instance: self.identity.name.clone(), cause, message, last_lines })
+        InstanceState::Failing(Failing {
+            instance: self.identity.name.clone(),
+            cause,
+            message,
+            last_lines,
+            heals: false,
+        })
     }
 
     /// How its process ended, in a sentence.

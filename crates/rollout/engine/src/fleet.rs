@@ -389,6 +389,7 @@ fn without_container(dir: &InstanceDir, identity: &Identity) -> io::Result<Insta
             cause,
             message,
             last_lines: Vec::new(),
+            heals: false,
         }),
         None => InstanceState::Exited {
             message: "its container was removed by somebody else".into(),

@@ -244,6 +244,7 @@ impl LocalFleet {
                 cause,
                 message,
                 last_lines: dir.last_lines(),
+                heals: false,
             })
         };
         let exited = |message: String| InstanceState::Exited { message, last_lines: dir.last_lines() };

@@ -199,6 +199,7 @@ impl World {
                     cause,
                     message: format!("{cause:?}"),
                     last_lines: vec!["the last line".into()],
+                    heals: false,
                 });
             }
             let waiting = match state {

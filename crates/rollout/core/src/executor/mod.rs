@@ -309,7 +309,7 @@ impl Run<'_> {
             let fleet = self.inputs.observed.as_ref()?.fleet(&release.digest());
             let wanted = desired.iter().flat_map(Desired::shares);
             let wanted = wanted.filter(|s| s.release.digest() == release.digest()).map(|s| s.replicas).sum();
-            if fleet.is_gone() && wanted == 0 {
+            if fleet.is_gone() && fleet.leaving == 0 && wanted == 0 {
                 return None;
             }
             Some(ReleaseRow {
@@ -320,7 +320,7 @@ impl Run<'_> {
                 starting: fleet.starting,
                 ready: fleet.ready,
                 failing: u32::try_from(fleet.failing.len()).unwrap_or(u32::MAX) + fleet.failing_before,
-                draining: fleet.draining,
+                draining: fleet.draining + fleet.leaving,
                 traffic: fleet.serving > 0,
             })
         });

@@ -256,10 +256,11 @@ pub(super) fn observed(record: &FleetRecord, instances: &[Instance], at: Timesta
             cause: Cause::CrashLoop,
             message: format!("{} instances ended after having been ready; the last: {message}", dead.len()),
             last_lines: last_lines.clone(),
+            heals: false,
         });
     }
     let traffic = record.desired.as_ref().and_then(|desired| traffic_of(desired, &fleets));
-    Observed { at, generation_seen: record.generation(), fleets, traffic }
+    Observed { at, generation_seen: record.generation(), fleets, traffic, scale: None }
 }
 
 fn traffic_of(desired: &Desired, fleets: &BTreeMap<plimsoll_model::Digest, Fleet>) -> Option<Traffic> {

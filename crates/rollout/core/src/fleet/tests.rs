@@ -24,6 +24,8 @@ fn desired(stable: Option<(u8, u32)>, candidate: Option<(u8, u32)>, traffic: Tra
         max_unavailable: 1,
         max_surge: 1,
         replicas: 2,
+        strategy: plimsoll_model::Strategy::Rolling,
+        decision_entry: 1,
         drain_sec: 5,
     }
 }
@@ -33,7 +35,7 @@ fn instance(id: &str, n: u8, rollout: &str, state: InstanceState, routed: bool) 
 }
 
 fn failing(cause: Cause) -> InstanceState {
-    InstanceState::Failing(Failing { instance: "i".into(), cause, message: "m".into(), last_lines: vec![] })
+    InstanceState::Failing(Failing { instance: "i".into(), cause, message: "m".into(), last_lines: vec![], heals: false })
 }
 
 fn words(ops: &[InstanceOp]) -> Vec<String> {

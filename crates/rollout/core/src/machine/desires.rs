@@ -38,6 +38,7 @@ pub(super) fn candidate_size(plan: &PlanRecord, phase: Phase) -> u32 {
 
 /// What a phase desires; `None` in phases that leave the target alone.
 pub fn desired_for(plan: &Plan, state: &State) -> Option<Desired> {
+    let plan = &*plan.at_scale(state.scale);
     let all = plan.replicas.max(1);
     let old = old_replicas(plan);
     let rolling = plan.strategy == Strategy::Rolling;
@@ -72,6 +73,8 @@ pub fn desired_for(plan: &Plan, state: &State) -> Option<Desired> {
         max_unavailable: plan.max_unavailable,
         max_surge: if rolling { plan.max_unavailable.max(1) } else { all.max(old) },
         replicas,
+        strategy: plan.strategy,
+        decision_entry: plan.decision_entry,
         drain_sec: plan.deadlines.drain_sec,
     })
 }

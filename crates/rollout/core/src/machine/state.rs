@@ -55,7 +55,8 @@ pub struct Clocks {
     pub phase_ms: u64,
     /// From the first step to all requests moved.
     pub rollout_ms: u64,
-    /// For how long some instance of the candidate has been failing its probe.
+    /// For how long some instance of the candidate has been failing in a way that may heal,
+    /// as a probe does.
     pub probe_ms: u64,
 }
 
@@ -79,6 +80,10 @@ pub struct State {
     /// At the end: what could not be brought about in time and is left to the
     /// next command.
     pub incomplete: Option<String>,
+    /// How many instances serve when nothing moves, where the target said so
+    /// ([`crate::Observed::scale`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<u32>,
     /// Time spent.
     pub clocks: Clocks,
 }
@@ -101,6 +106,7 @@ impl State {
             took_traffic: false,
             verdict: None,
             incomplete: None,
+            scale: None,
             clocks: Clocks::default(),
         }
     }

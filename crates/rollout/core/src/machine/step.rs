@@ -5,7 +5,7 @@ use plimsoll_model::Event;
 
 use super::desires::{candidate_size, desired_for, old_replicas, waves};
 use super::{Command, End, Inputs, LockStatus, Migrations, Phase, State, Step, Stop, Verdict};
-use crate::{Cause, Fleet, Observed, Plan, codes};
+use crate::{Fleet, Observed, Plan, codes};
 
 /// Looks once and says what is to be done. Pure: the same arguments give the
 /// same answer. At most one transition per step.
@@ -21,7 +21,11 @@ pub fn step(plan: &Plan, state: &State, inputs: &Inputs, now: Timestamp) -> Step
 
     let mut commands = vec![Command::Hold];
     let seen = inputs.observed.as_ref().filter(|o| o.generation_seen == next.generation);
-    let waiting = advance(&mut next, plan, inputs, seen, &mut commands);
+    if let Some(scale) = seen.and_then(|o| o.scale) {
+        next.scale = Some(scale);
+    }
+    let scaled = plan.at_scale(next.scale);
+    let waiting = advance(&mut next, &scaled, inputs, seen, &mut commands);
     if next.phase.is_terminal() {
         return finish(plan, next, now);
     }
@@ -123,8 +127,8 @@ fn advance(
         }
         Phase::Shifting(wave) => {
             let last = wave >= waves(plan);
-            if seen.is_some_and(|o| shifted(plan, o, size, last)) {
-                next.enter(if last { Phase::Baking } else { Phase::Shifting(wave + 1) });
+            if let Some(observed) = seen.filter(|o| shifted(plan, o, size, last)) {
+                next.enter(if last { Phase::Baking } else { wave_after(plan, observed, wave) });
             }
             format!("{} of {size} serve{}", to.serving.min(size), tolerated(&to))
         }
@@ -161,6 +165,13 @@ fn tolerated(candidate: &Fleet) -> String {
         Some(failing) => format!("; {}: {}", failing.instance, failing.message),
         None => String::new(),
     }
+}
+
+/// The wave after `wave`. A target that replaces instances by itself may be
+/// further already: what is so need not be asked for.
+fn wave_after(plan: &Plan, observed: &Observed, wave: u32) -> Phase {
+    let done = |wave| shifted(plan, observed, candidate_size(plan, Phase::Shifting(wave)), false);
+    Phase::Shifting((wave + 1..waves(plan)).find(|wave| !done(*wave)).unwrap_or(waves(plan)))
 }
 
 /// Whether a wave is done: the candidate has its part of the requests and, at
@@ -219,12 +230,12 @@ fn reason_to_stop(next: &mut State, plan: &Plan, inputs: &Inputs, seen: Option<&
     }
     let candidate = seen.map(|o| o.fleet(&plan.to.digest()));
     let failing = candidate.iter().flat_map(|f| &f.failing);
-    let probe = failing.clone().find(|f| f.cause == Cause::ProbeFailed);
+    let probe = failing.clone().find(|f| f.may_heal());
     if candidate.is_some() && probe.is_none() {
         next.clocks.probe_ms = 0;
     }
     // First what the instances say: it is nearest to the cause.
-    if let Some(doomed) = failing.clone().find(|f| f.cause != Cause::ProbeFailed) {
+    if let Some(doomed) = failing.clone().find(|f| !f.may_heal()) {
         return Some(Stop::from_failing(doomed));
     }
     if let Some(probe) = probe.filter(|_| seconds(next.clocks.probe_ms) >= plan.deadlines.probe_grace_sec) {

@@ -104,6 +104,7 @@ fn obeyed(desired: &Desired, at: Timestamp) -> Observed {
         generation_seen: desired.generation,
         fleets: fleets.collect(),
         traffic: Some(desired.traffic),
+        scale: None,
     }
 }
 
@@ -115,7 +116,7 @@ fn sizes(desired: &[Desired]) -> Vec<(u32, u32, Traffic)> {
 
 fn failing(cause: Cause) -> Failing {
     let last_lines = vec!["no such table".into()];
-    Failing { instance: "i".into(), cause, message: "exit status 1".into(), last_lines }
+    Failing { instance: "i".into(), cause, message: "exit status 1".into(), last_lines, heals: false }
 }
 
 #[test]
@@ -202,6 +203,8 @@ fn each_cause_stops_with_its_code_and_the_first_is_kept() {
         Cause::ExitedAtOnce,
         Cause::CrashLoop,
         Cause::CannotBeScheduled,
+        Cause::NotAdmitted,
+        Cause::Lost,
     ] {
         let mut world = Obedient::new(record(Strategy::Rolling, Some(1), 2));
         world.until(Phase::Shifting(1));
@@ -442,4 +445,58 @@ fn drawn(rng: &mut fastrand::Rng, plan: &Plan, state: &State, at: Timestamp) -> 
         }),
         interrupt: rng.u8(..200) == 0,
     }
+}
+
+#[test]
+fn a_target_that_scales_by_itself_is_measured_by_its_own_number() {
+    let mut world = Obedient::new(record(Strategy::Rolling, Some(1), 3));
+    world.until(Phase::Expanding);
+    // An autoscaler wants five; nobody is done with three.
+    for step in 0..40 {
+        if world.state.phase == Phase::Committed {
+            break;
+        }
+        assert!(step < 39, "never committed: {:?}", world.state);
+        if let Some(observed) = &mut world.inputs.observed {
+            observed.scale = Some(5);
+        }
+        world.step(1);
+    }
+    let last = world.desired.last().unwrap();
+    assert_eq!((last.replicas, last.stable.as_ref().map(|s| s.replicas)), (5, Some(5)));
+    let waves = world.desired.iter().filter(|d| d.traffic == Traffic::Shared).map(|d| d.generation);
+    assert!(waves.collect::<std::collections::BTreeSet<_>>().len() >= 4, "waves of five, not of three");
+}
+
+#[test]
+fn waves_that_a_target_has_done_already_are_not_asked_for() {
+    let mut world = Obedient::new(record(Strategy::Rolling, Some(1), 50));
+    world.until(Phase::Shifting(1));
+    *world.fleet(1) = Fleet { ready: 10, serving: 10, ..Fleet::default() };
+    *world.fleet(9) = Fleet { ready: 40, serving: 40, ..Fleet::default() };
+    world.step(1);
+    assert_eq!(world.state.phase, Phase::Shifting(41));
+    let old = world.plan.from.clone().unwrap().digest();
+    world.inputs.observed.as_mut().unwrap().fleets.remove(&old);
+    *world.fleet(9) = Fleet { ready: 50, serving: 50, ..Fleet::default() };
+    world.step(1);
+    assert_eq!(world.state.phase, Phase::Shifting(50), "the last wave is always asked for");
+}
+
+#[test]
+fn what_may_heal_is_tolerated_for_the_grace_and_said_at_once() {
+    let mut world = Obedient::new(record(Strategy::Rolling, Some(1), 2));
+    world.until(Phase::Expanding);
+    for _ in 0..9 {
+        let waits = Failing { heals: true, ..failing(Cause::CannotBeScheduled) };
+        *world.fleet(9) = Fleet { failing: vec![waits], ..Fleet::default() };
+        let said = world.step(1);
+        assert_eq!(world.state.phase, Phase::Expanding);
+        assert!(said.waiting.contains("exit status 1"), "{}", said.waiting);
+    }
+    let waits = Failing { heals: true, ..failing(Cause::CannotBeScheduled) };
+    *world.fleet(9) = Fleet { failing: vec![waits], ..Fleet::default() };
+    world.step(1);
+    world.step(1);
+    assert_eq!(world.state.stop.as_ref().map(|s| s.code.as_str()), Some("DEP-106"));
 }

@@ -144,6 +144,8 @@ impl World {
             max_unavailable: 1,
             max_surge: 1,
             replicas,
+            strategy: plimsoll_model::Strategy::Rolling,
+            decision_entry: 1,
             drain_sec: 2,
         }
     }

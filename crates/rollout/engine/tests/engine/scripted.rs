@@ -105,6 +105,8 @@ fn desired() -> Desired {
         max_unavailable: 1,
         max_surge: 1,
         replicas: 1,
+        strategy: plimsoll_model::Strategy::Rolling,
+        decision_entry: 1,
         drain_sec: 1,
     }
 }
