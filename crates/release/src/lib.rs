@@ -6,6 +6,7 @@ mod check;
 mod commits;
 mod facts;
 pub mod level;
+pub mod manifest;
 mod next;
 mod rules;
 pub mod tag;
