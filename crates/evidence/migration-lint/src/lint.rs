@@ -12,6 +12,7 @@ use crate::options::{Dialect, File, Options, Released};
 use crate::report::{Class, FileReport, Finding, Lock, Report, Severity, Work};
 use crate::rules::{Done, Judge, RULES, Rule, Said};
 use crate::schema::{Made, Schema};
+use crate::script::Part;
 use crate::{Error, postgres, sql_type, sqlite};
 
 /// The parsers recurse as deep as a statement is nested, and that is bounded.
@@ -35,7 +36,16 @@ pub fn schema(files: &[File], options: &Options) -> Result<Schema, Error> {
 
 fn replay(files: &[File], options: &Options) -> Result<(Report, Schema), Error> {
     let texts = texts(files, options)?;
-    deep(|| Replay::new(directory(&texts, options.layout), options).run())
+    deep(|| {
+        let (report, schema, _) = Replay::new(directory(&texts, options.layout), options).run();
+        (report, schema)
+    })
+}
+
+/// As [`lint`], with what each statement does, file by file, for whoever runs them.
+pub(crate) fn parts(directory: Directory, options: &Options) -> (Report, Vec<Vec<Part>>) {
+    let (report, _, parts) = Replay::new(directory, options).run();
+    (report, parts)
 }
 
 /// Runs what parses on a stack that is deep enough for the bounds.
@@ -100,9 +110,10 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn run(mut self) -> (Report, Schema) {
+    fn run(mut self) -> (Report, Schema, Vec<Vec<Part>>) {
         let files = std::mem::take(&mut self.directory.files);
         let mut reports = Vec::new();
+        let mut parts = Vec::with_capacity(files.len());
         for file in &files {
             let judged = match &self.options.released {
                 Released::EachFile => {
@@ -125,6 +136,7 @@ impl<'a> Replay<'a> {
                 one.statement(&mut self, statement, judged);
             }
             self.sets_timeout |= one.past.lock_timeout;
+            parts.push(std::mem::take(&mut one.parts));
             if judged {
                 reports.push(one.report(&file.path, &self));
             }
@@ -135,7 +147,7 @@ impl<'a> Replay<'a> {
             files: reports,
             ignored: self.directory.ignored,
         };
-        (report, self.schema)
+        (report, self.schema, parts)
     }
 }
 
@@ -152,6 +164,7 @@ struct OneFile<'t> {
     statements: Vec<crate::report::Statement>,
     not_understood: usize,
     done: Done,
+    parts: Vec<Part>,
 }
 
 impl<'t> OneFile<'t> {
@@ -173,6 +186,7 @@ impl<'t> OneFile<'t> {
             statements: Vec::new(),
             not_understood: 0,
             done: Done::default(),
+            parts: Vec::new(),
         }
     }
 
@@ -185,6 +199,8 @@ impl<'t> OneFile<'t> {
             replay.made.transaction += 1;
         }
         replay.backfills.extend(statement.backfill.clone());
+        let class_before = std::mem::replace(&mut self.class, Class::Expand);
+        let mut part = Part::new(statement);
         if let Some(problem) = &statement.problem {
             self.not_understood += 1;
             self.class = Class::Unsafe;
@@ -203,6 +219,7 @@ impl<'t> OneFile<'t> {
         let mut work = sql_type::Work::Catalogue;
         let before = self.findings.len();
         for placed in &statement.actions {
+            part.add(placed, &replay.schema, &replay.backfills, &replay.options.finished_backfills);
             if judged {
                 self.judge(replay, statement, placed, &mut locks, &mut work);
             } else {
@@ -211,6 +228,9 @@ impl<'t> OneFile<'t> {
             self.after(replay, &placed.action);
         }
         self.once(before);
+        part.class = self.class;
+        self.class = self.class.max(class_before);
+        self.parts.push(part);
         if judged && locks.iter().any(|(_, mode, _)| *mode > crate::action::Mode::RowExclusive) {
             let (line, column) = self.lines.place(statement.offset);
             let locks = locks.into_iter().map(|(on, mode, in_use)| Lock {

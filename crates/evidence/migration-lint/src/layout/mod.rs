@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::Ignored;
 use version::Version;
+pub(crate) use version::{label, repeats};
 
 /// A tool that runs migrations, by its layout of files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -142,6 +142,11 @@ pub(super) fn chain(files: &mut Vec<Ordered>) {
     files.extend(order.into_iter().filter_map(|at| slots[at].take()));
 }
 
+/// The revision that a file of Alembic's comes to.
+pub(super) fn comes_to(text: &str) -> Option<String> {
+    revisions(text).map(|(_, to)| to)
+}
+
 /// The first revision that a file starts from and the last that it comes to.
 fn revisions(text: &str) -> Option<(String, String)> {
     let steps = text.lines().filter_map(mark).filter_map(|said| said.strip_prefix("Running upgrade"));

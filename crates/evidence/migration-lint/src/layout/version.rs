@@ -63,6 +63,33 @@ pub(super) fn of(layout: Layout, path: &str, text: &str) -> Result<Version, &'st
     }
 }
 
+/// The version of a file as its tool writes it down.
+pub(crate) fn label(layout: Layout, path: &str, text: &str) -> String {
+    let name = file_name(path);
+    let stem = name.strip_suffix(".sql").unwrap_or(name);
+    match layout {
+        Layout::Sqlx | Layout::GolangMigrate | Layout::Goose | Layout::Dbmate => {
+            name[..name.bytes().take_while(u8::is_ascii_digit).count()].to_owned()
+        }
+        Layout::Flyway | Layout::Refinery => {
+            let unversioned = name.strip_prefix('U').map(|rest| format!("V{rest}"));
+            match versioned(unversioned.as_deref().unwrap_or(name)) {
+                Some(version) => version.replace('_', "."),
+                None => stem.trim_start_matches("R__").to_owned(),
+            }
+        }
+        Layout::Diesel => folder(path).split('_').next().unwrap_or_default().replace('-', ""),
+        Layout::Prisma => folder(path).to_owned(),
+        Layout::Alembic => super::section::comes_to(text).unwrap_or_else(|| stem.to_owned()),
+        Layout::Plain => stem.to_owned(),
+    }
+}
+
+/// Whether its tool runs a file again when it was changed.
+pub(crate) fn repeats(layout: Layout, path: &str) -> bool {
+    layout == Layout::Flyway && file_name(path).starts_with("R__")
+}
+
 const NO_NUMBER: &str = "its name does not begin with a number";
 
 fn numbered(name: &str) -> Result<Version, &'static str> {
