@@ -85,6 +85,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("fuzz", &["evidence-advisories", "evidence-sbom", "evidence-secrets", "evidence-trust", "model", "oci"]),
     ("testkit", &["decision", "evidence-trust", "ledger", "model", "oci", "registry", "rollout-core"]),
+    ("testkit-cluster", &[]),
 ];
 
 /// Who can build or push. Nothing that rolls out may reach them (RBK-1).

@@ -1,0 +1,123 @@
+//! Server-side apply: who owns which field, what two writers disagree on, and
+//! what goes when an owner no longer wants it.
+//!
+//! After `sigs.k8s.io/structured-merge-diff` (v6, `merge/update.go`), over the
+//! table in `schema.rs` in place of the OpenAPI document.
+
+mod fields;
+mod managers;
+mod merge;
+
+pub(crate) use fields::FieldSet;
+pub(crate) use managers::{Managers, Operation, Writer};
+
+use serde_json::Value;
+
+use crate::failure::Failure;
+use crate::kinds::Kind;
+use crate::object::{remove, set};
+use crate::schema;
+
+/// The object after `config` was applied by `writer`, its managers noted.
+///
+/// # Errors
+/// 409 with the causes when others own what would change, unless `force`.
+pub(crate) fn apply(
+    kind: &Kind,
+    live: &Value,
+    config: &Value,
+    writer: &Writer<'_>,
+    force: bool,
+) -> Result<Value, Failure> {
+    let root = schema::root(kind.kind);
+    let mut managers = Managers::of(live);
+    let config = stripped(config);
+    let live_fields = stripped(live);
+    let wanted = FieldSet::of(&config, root);
+    let last = managers.set(writer).cloned().unwrap_or_default();
+    let mut merged = merge::merge(&live_fields, &config, root);
+    let others = managers.all_but(writer);
+    let kept = others.union(&wanted);
+    merge::prune(&mut merged, &last.difference(&kept), &kept, root);
+
+    let changed = Changes::between(&live_fields, &merged, root);
+    let touched = changed.modified.union(&changed.added);
+    let conflicts = managers.conflicts(writer, &touched);
+    if !conflicts.is_empty() && !force {
+        return Err(managers::conflict(&conflicts));
+    }
+    managers.take_away(writer, &touched.union(&changed.removed));
+    managers.put(writer, wanted);
+    let mut result = restored(merged, live);
+    managers.write(&mut result);
+    Ok(result)
+}
+
+/// Notes in `object` what `writer` has changed of `live`, as a create, an
+/// update or a patch does.
+pub(crate) fn note_update(kind: &Kind, live: &Value, object: &mut Value, writer: &Writer<'_>) {
+    let root = schema::root(kind.kind);
+    let mut managers = Managers::of(live);
+    let changed = Changes::between(&stripped(live), &stripped(object), root);
+    let touched = changed.modified.union(&changed.added);
+    managers.take_away(writer, &touched.union(&changed.removed));
+    let own = managers.set(writer).cloned().unwrap_or_default();
+    managers.put(writer, own.difference(&changed.removed).union(&touched));
+    managers.write(object);
+}
+
+/// What is different between two states.
+struct Changes {
+    added: FieldSet,
+    removed: FieldSet,
+    modified: FieldSet,
+}
+
+impl Changes {
+    fn between(before: &Value, after: &Value, root: &'static str) -> Self {
+        let (old, new) = (FieldSet::of(before, root), FieldSet::of(after, root));
+        Self {
+            added: new.difference(&old),
+            removed: old.difference(&new),
+            modified: merge::modified(before, after, root),
+        }
+    }
+}
+
+/// Fields that nobody owns: identity, and what the server itself writes.
+const SERVERS_OWN: [&str; 11] = [
+    "/apiVersion",
+    "/kind",
+    "/metadata/name",
+    "/metadata/namespace",
+    "/metadata/creationTimestamp",
+    "/metadata/uid",
+    "/metadata/generation",
+    "/metadata/resourceVersion",
+    "/metadata/managedFields",
+    "/metadata/selfLink",
+    "/metadata/clusterName",
+];
+
+fn stripped(object: &Value) -> Value {
+    let mut object = object.clone();
+    for field in SERVERS_OWN {
+        remove(&mut object, field);
+    }
+    if object["metadata"].as_object().is_some_and(serde_json::Map::is_empty) {
+        remove(&mut object, "/metadata");
+    }
+    object
+}
+
+fn restored(mut object: Value, live: &Value) -> Value {
+    for field in SERVERS_OWN {
+        if let Some(value) = live.pointer(field) {
+            set(&mut object, field, value.clone());
+        }
+    }
+    object
+}
+
+#[cfg(test)]
+mod tests;
