@@ -142,6 +142,18 @@ impl std::fmt::Display for StepClass {
 pub struct SchemaEvidence {
     /// One for each file, in the order in which they run.
     pub steps: Vec<SchemaStep>,
+    /// Tables and columns that are there on one side only.
+    #[serde(default)]
+    pub differences: Vec<SchemaDifference>,
+}
+
+/// A part of the schema that came or went.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SchemaDifference {
+    /// What it is: `table refunds`, `column payouts.iban`.
+    pub what: String,
+    /// Whether it came, or went.
+    pub added: bool,
 }
 
 /// One migration.
@@ -273,6 +285,7 @@ impl Facts {
         if let Lookup::Found(schema) = &mut self.schema {
             schema.steps.sort_by_key(|step| std::cmp::Reverse((step.breaks(), step.unclear(), step.class)));
             schema.steps.truncate(most);
+            schema.differences.clear();
         }
         self
     }

@@ -2,6 +2,7 @@
 //! it has to say (VER-1, CHG-1). Pure: facts in, version and text out; no I/O,
 //! no clock.
 
+pub mod changelog;
 mod check;
 mod commits;
 mod facts;

@@ -105,11 +105,11 @@ mod tests {
 
     #[test]
     fn statements_that_are_not_understood_are_not_known() {
-        let Lookup::Found(SchemaEvidence { mut steps }) = schema(crate::StepClass::Unsafe) else {
+        let Lookup::Found(SchemaEvidence { mut steps, .. }) = schema(crate::StepClass::Unsafe) else {
             unreachable!("it was just made")
         };
         steps[0].not_understood = 1;
-        let schema = Lookup::Found(SchemaEvidence { steps });
+        let schema = Lookup::Found(SchemaEvidence { steps, ..SchemaEvidence::default() });
         let facts = Facts { schema, ..after("1.2.3") };
         assert_claim(&facts, Some("1.2.4"), PAGE.code, Outcome::Fail, Some(Class::Outside));
         let private = Facts { shared_database: false, ..facts };

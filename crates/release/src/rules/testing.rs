@@ -88,7 +88,10 @@ pub(crate) fn schema(class: StepClass) -> Lookup<SchemaEvidence> {
         _ => Vec::new(),
     };
     let file = "migrations/0007_fax.sql".into();
-    Lookup::Found(SchemaEvidence { steps: vec![SchemaStep { file, class, taken, not_understood: 0 }] })
+    Lookup::Found(SchemaEvidence {
+        steps: vec![SchemaStep { file, class, taken, not_understood: 0 }],
+        ..SchemaEvidence::default()
+    })
 }
 
 /// The codes of the reasons and contradictions.
