@@ -35,6 +35,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("rollout-switch", &["model"]),
     ("rollout-local", &["model", "oci", "rollout-core", "rollout-switch"]),
     ("rollout-engine", &["model", "oci", "rollout-core", "rollout-switch"]),
+    ("rollout-kubernetes", &["model", "rollout-core"]),
     ("ledger", &["model"]),
     (
         "pipeline",

@@ -1,0 +1,165 @@
+//! The way to a cluster: kubeconfig and context, exec plugins, or the
+//! identity of the pod this process runs in. Read anew when credentials are
+//! not taken any more.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Client, Config as ClusterConfig};
+use tokio::sync::Mutex;
+
+use crate::error::KubernetesError;
+
+/// Credentials are not read anew more often than this.
+const RENEW_EVERY: Duration = Duration::from_secs(2);
+/// An exec plugin that takes longer is given up.
+const PLUGIN_WITHIN: Duration = Duration::from_secs(30);
+/// A connection that takes longer is none.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
+/// A client that can be made again.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    context: Option<String>,
+    kubeconfig: Option<PathBuf>,
+    server: std::sync::Mutex<String>,
+    made: Mutex<Made>,
+}
+
+#[derive(Default)]
+struct Made {
+    client: Option<Client>,
+    at: Option<Instant>,
+}
+
+impl std::fmt::Debug for Made {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Made").field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// A way that is not taken yet. Without a path, `KUBECONFIG` and
+    /// `~/.kube/config` are looked for, then a service account.
+    pub(crate) fn new(context: Option<String>, kubeconfig: Option<PathBuf>) -> Self {
+        let server = std::sync::Mutex::new("the kubeconfig's server".into());
+        Self { context, kubeconfig, server, made: Mutex::default() }
+    }
+
+    /// The server's address, for texts.
+    pub(crate) fn server(&self) -> String {
+        self.server.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// The client.
+    pub(crate) async fn client(&self) -> Result<Client, KubernetesError> {
+        let mut made = self.made.lock().await;
+        if let Some(client) = &made.client {
+            return Ok(client.clone());
+        }
+        let client = self.connect().await?;
+        *made = Made { client: Some(client.clone()), at: Some(Instant::now()) };
+        Ok(client)
+    }
+
+    /// Reads configuration and credentials anew; whether it did.
+    pub(crate) async fn renew(&self) -> bool {
+        let mut made = self.made.lock().await;
+        if made.at.is_some_and(|at| at.elapsed() < RENEW_EVERY) {
+            return false;
+        }
+        made.at = Some(Instant::now());
+        match self.connect().await {
+            Ok(client) => {
+                made.client = Some(client);
+                true
+            }
+            Err(error) => {
+                tracing::debug!(%error, "credentials could not be read anew");
+                false
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Client, KubernetesError> {
+        let mut config = self.config().await?;
+        config.connect_timeout = Some(CONNECT_WITHIN);
+        // Whoever asks decides what to ask again.
+        config.default_retry = false;
+        *self.server.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+            config.cluster_url.to_string();
+        // An exec plugin runs while the client is made.
+        let made = tokio::task::spawn_blocking(move || Client::try_from(config));
+        let login = |reason: String| KubernetesError::Login { reason };
+        match tokio::time::timeout(PLUGIN_WITHIN, made).await {
+            Ok(Ok(Ok(client))) => Ok(client),
+            Ok(Ok(Err(kube::Error::Auth(error)))) => Err(login(without_secrets(&error))),
+            Ok(Ok(Err(error))) => Err(KubernetesError::Config { reason: super::with_causes(&error) }),
+            Ok(Err(_)) => Err(login("the exec plugin's thread ended".into())),
+            Err(_) => Err(login(format!("the exec plugin did not end within {} s", PLUGIN_WITHIN.as_secs()))),
+        }
+    }
+
+    async fn config(&self) -> Result<Config, KubernetesError> {
+        let read = match &self.kubeconfig {
+            Some(path) => Kubeconfig::read_from(path),
+            None => Kubeconfig::read(),
+        };
+        let kubeconfig = match read {
+            Ok(kubeconfig) => kubeconfig,
+            Err(error) if self.kubeconfig.is_none() && self.context.is_none() && is_missing(&error) => {
+                return ClusterConfig::incluster().map_err(|inside| KubernetesError::Config {
+                    reason: format!("{}; and in a pod: {inside}", super::with_causes(&error)),
+                });
+            }
+            Err(error) => return Err(KubernetesError::Config { reason: described(&error) }),
+        };
+        if let Some(context) = &self.context
+            && !kubeconfig.contexts.iter().any(|known| known.name == *context)
+        {
+            let known = kubeconfig.contexts.iter().map(|known| known.name.clone()).collect();
+            return Err(KubernetesError::Context { context: context.clone(), known });
+        }
+        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+        config.map_err(|error| KubernetesError::Config { reason: described(&error) })
+    }
+}
+
+fn is_missing(error: &KubeconfigError) -> bool {
+    match error {
+        KubeconfigError::FindPath => true,
+        KubeconfigError::ReadConfig(error, path) => {
+            error.kind() == std::io::ErrorKind::NotFound && *path != Path::new("")
+        }
+        _ => false,
+    }
+}
+
+/// A kubeconfig holds credentials; a parser's error may show a line of it.
+fn described(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::Parse(_) => {
+            "the kubeconfig is not valid YAML; `kubectl config view` says where".into()
+        }
+        other => super::with_causes(other),
+    }
+}
+
+/// What an exec plugin or a token file said, without what it printed for us:
+/// that may be a token.
+pub(crate) fn without_secrets(error: &kube::client::AuthError) -> String {
+    use kube::client::AuthError;
+    match error {
+        AuthError::AuthExecRun { cmd, out } => {
+            let program = cmd.split_whitespace().next().unwrap_or("the exec plugin");
+            let said = String::from_utf8_lossy(&out.stderr);
+            let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+            let program = program.trim_matches('"');
+            crate::diagnosis::shortened(&format!("{program} ended with {}: {last}", out.status))
+        }
+        AuthError::AuthExecParse(_) => "the exec plugin printed something else than credentials".into(),
+        other => crate::diagnosis::shortened(&other.to_string()),
+    }
+}

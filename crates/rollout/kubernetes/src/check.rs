@@ -1,0 +1,256 @@
+//! What must be so before anything moves, and what is only worth saying.
+//! Pure.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Container, Service};
+use plimsoll_model::Strategy;
+
+use crate::error::KubernetesError;
+use crate::names;
+use crate::workload::Workload;
+
+/// Refuses what cannot be rolled out as asked.
+///
+/// # Errors
+/// What does not fit, and what to do.
+pub(crate) fn suitable(
+    home: &Workload,
+    service: &Service,
+    container: &str,
+    strategy: Strategy,
+) -> Result<(), KubernetesError> {
+    let object = format!("{} {}", home.kind(), home.name());
+    let unsuitable = |reason: &str, hint: String| {
+        Err(KubernetesError::Unsuitable { object: object.clone(), reason: reason.into(), hint })
+    };
+    if home.container(container).is_none() {
+        let names = home.pod_spec().map(|spec| spec.containers.iter().map(|c| c.name.clone()).collect());
+        return Err(KubernetesError::NoContainer {
+            workload: object,
+            container: container.into(),
+            known: names.unwrap_or_default(),
+        });
+    }
+    let kind = home.kind();
+    let name = home.name();
+    if home.replicas() == 0 {
+        let hint = format!("`kubectl scale {kind} {name} --replicas=2`, or let its autoscaler do it");
+        return unsuitable("it is scaled to zero, so nothing of it would ever be ready", hint);
+    }
+    match home {
+        Workload::Deployment(deployment) => {
+            let spec = deployment.spec.as_ref();
+            if spec.is_some_and(|spec| spec.paused == Some(true)) {
+                let hint = format!("`kubectl rollout resume deployment {name}`");
+                return unsuitable("it is paused, so its pods would not be replaced", hint);
+            }
+            let recreates = spec.and_then(|spec| spec.strategy.as_ref()).and_then(|s| s.type_.as_deref());
+            if recreates == Some("Recreate") {
+                let reason = "its strategy is Recreate: all pods end before new ones start";
+                return unsuitable(
+                    reason,
+                    "set `spec.strategy.type: RollingUpdate` if it may run twice".into(),
+                );
+            }
+        }
+        Workload::StatefulSet(_) if strategy == Strategy::BlueGreen => {
+            let reason = "it is a StatefulSet, whose pods have identities that cannot exist twice";
+            return unsuitable(reason, "set `strategy = \"rolling\"` in the environment".into());
+        }
+        Workload::StatefulSet(set) => {
+            let on_delete = set.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref());
+            if on_delete.and_then(|strategy| strategy.type_.as_deref()) == Some("OnDelete") {
+                let reason = "its update strategy is OnDelete: pods are only replaced by hand";
+                return unsuitable(reason, "set `spec.updateStrategy.type: RollingUpdate`".into());
+            }
+        }
+    }
+    selected(home, service, &object)
+}
+
+/// The Service must send its requests to the workload's pods.
+fn selected(home: &Workload, service: &Service, object: &str) -> Result<(), KubernetesError> {
+    let name = service.metadata.name.clone().unwrap_or_default();
+    let spec = service.spec.clone().unwrap_or_default();
+    if spec.type_.as_deref() == Some("ExternalName") {
+        return Err(KubernetesError::Unsuitable {
+            object: format!("service {name}"),
+            reason: "it is of type ExternalName and sends requests elsewhere".into(),
+            hint: "set `service` to the Service in front of the pods".into(),
+        });
+    }
+    let mut selector = spec.selector.unwrap_or_default();
+    // Ours; a rollout that is under way may have bound it to either.
+    selector.remove(names::SLOT);
+    let labels = home.pod_labels();
+    if selector.is_empty() || !crate::view::matches(&selector, Some(&labels)) {
+        return Err(KubernetesError::Selector {
+            service: name,
+            workload: object.into(),
+            selector: words(&selector),
+            labels: words(&labels),
+        });
+    }
+    Ok(())
+}
+
+fn words(labels: &BTreeMap<String, String>) -> String {
+    if labels.is_empty() {
+        return "no label".into();
+    }
+    labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+}
+
+/// What a person should know before the first rollout: fields that stay
+/// theirs and without which requests are lost or a bad release is not seen.
+pub(crate) fn warnings(home: &Workload, container: &str, drain_sec: u32) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let (Some(pod), Some(own)) = (home.pod_spec(), home.container(container)) else { return warnings };
+    let at = format!("container {container} of {} {}", home.kind(), home.name());
+    if own.readiness_probe.is_none() {
+        warnings.push(format!(
+            "{at} has no readinessProbe: a pod counts as ready as soon as its process runs; add one that answers \
+             only when requests can be served"
+        ));
+    }
+    let has_pre_stop = own.lifecycle.as_ref().is_some_and(|lifecycle| lifecycle.pre_stop.is_some());
+    if !has_pre_stop {
+        warnings.push(format!(
+            "{at} has no preStop: a pod that is asked to end may still get requests for a moment; add `lifecycle: \
+             {{preStop: {{sleep: {{seconds: 5}}}}}}`"
+        ));
+    }
+    let grace = pod.termination_grace_period_seconds.unwrap_or(30);
+    if grace < i64::from(drain_sec) {
+        warnings.push(format!(
+            "terminationGracePeriodSeconds of {} {} is {grace}, less than `drain_timeout` ({drain_sec} s): a pod is \
+             killed before its requests may take that long",
+            home.kind(),
+            home.name()
+        ));
+    }
+    warnings.extend(same_image(pod.containers.iter(), pod.init_containers.iter().flatten(), own));
+    warnings
+}
+
+/// Other containers of the same repository keep their image: only one is told
+/// to change.
+fn same_image<'a>(
+    containers: impl Iterator<Item = &'a Container>,
+    init: impl Iterator<Item = &'a Container>,
+    own: &Container,
+) -> Option<String> {
+    let repository = own.image.as_deref().map(repository_of)?;
+    let others: Vec<&str> = containers
+        .chain(init)
+        .filter(|other| other.name != own.name)
+        .filter(|other| other.image.as_deref().map(repository_of) == Some(repository))
+        .map(|other| other.name.as_str())
+        .collect();
+    (!others.is_empty()).then(|| {
+        format!(
+            "{} has its image from the same repository as {} and keeps the one it has: only `container` is rolled \
+             out",
+            others.join(", "),
+            own.name
+        )
+    })
+}
+
+/// A reference without tag and digest.
+fn repository_of(image: &str) -> &str {
+    let image = image.split_once('@').map_or(image, |(name, _)| name);
+    match image.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => name,
+        _ => image,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use plimsoll_model::Diagnose as _;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn deployment(change: impl FnOnce(&mut Value)) -> Workload {
+        let mut object = json!({
+            "metadata": { "name": "payouts" },
+            "spec": {
+                "replicas": 2,
+                "selector": { "matchLabels": { "app": "payouts" } },
+                "template": {
+                    "metadata": { "labels": { "app": "payouts", "team": "a" } },
+                    "spec": { "containers": [{
+                        "name": "payouts", "image": "r.example:5000/payouts:1",
+                        "readinessProbe": { "httpGet": { "path": "/healthz", "port": 8080 } },
+                        "lifecycle": { "preStop": { "sleep": { "seconds": 5 } } },
+                    }] },
+                },
+            },
+        });
+        change(&mut object);
+        Workload::Deployment(serde_json::from_value(object).unwrap())
+    }
+
+    fn service(spec: Value) -> Service {
+        serde_json::from_value(json!({ "metadata": { "name": "payouts" }, "spec": spec })).unwrap()
+    }
+
+    fn good() -> Service {
+        service(json!({ "selector": { "app": "payouts", names::SLOT: "candidate" } }))
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_its_code() {
+        let fits = suitable(&deployment(|_| {}), &good(), "payouts", Strategy::BlueGreen);
+        assert!(fits.is_ok(), "{fits:?}");
+        let code = |workload: &Workload, service: &Service, container: &str| {
+            suitable(workload, service, container, Strategy::Rolling).unwrap_err().code()
+        };
+        let plain = deployment(|_| {});
+        assert_eq!(code(&plain, &good(), "web"), "KUB-008");
+        assert_eq!(code(&plain, &service(json!({ "selector": { "app": "payoutz" } })), "payouts"), "KUB-010");
+        assert_eq!(code(&plain, &service(json!({})), "payouts"), "KUB-010");
+        assert_eq!(code(&plain, &service(json!({ "type": "ExternalName" })), "payouts"), "KUB-011");
+        for (path, value) in [
+            ("/spec/replicas", json!(0)),
+            ("/spec/paused", json!(true)),
+            ("/spec/strategy", json!({ "type": "Recreate" })),
+        ] {
+            let workload = deployment(|object| {
+                let (parent, key) = path.rsplit_once('/').unwrap();
+                object.pointer_mut(parent).unwrap()[key] = value;
+            });
+            assert_eq!(code(&workload, &good(), "payouts"), "KUB-011", "{path}");
+        }
+    }
+
+    #[test]
+    fn a_selector_that_matches_nothing_shows_both_sides() {
+        let service = service(json!({ "selector": { "app": "payoutz" } }));
+        let error = suitable(&deployment(|_| {}), &service, "payouts", Strategy::Rolling).unwrap_err();
+        assert_eq!(error.expected().as_deref(), Some("app=payouts,team=a"));
+        assert_eq!(error.found().as_deref(), Some("app=payoutz"));
+    }
+
+    #[test]
+    fn what_is_the_users_to_write_is_warned_about() {
+        assert_eq!(warnings(&deployment(|_| {}), "payouts", 30), Vec::<String>::new());
+        let bare = deployment(|object| {
+            let containers = &mut object["spec"]["template"]["spec"]["containers"];
+            let own = containers[0].as_object_mut().unwrap();
+            own.remove("readinessProbe");
+            own.remove("lifecycle");
+            let beside = json!({ "name": "worker", "image": "r.example:5000/payouts@sha256:00" });
+            containers.as_array_mut().unwrap().push(beside);
+        });
+        let said = warnings(&bare, "payouts", 60);
+        assert_eq!(said.len(), 4, "{said:#?}");
+        for words in ["readinessProbe", "preStop", "drain_timeout", "worker has its image"] {
+            assert!(said.iter().any(|line| line.contains(words)), "{words}");
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Target `kubernetes`: an existing Deployment or StatefulSet and the Service
+//! in front of it, driven by server-side apply.
+
+mod api;
+mod check;
+mod converge;
+mod diagnosis;
+mod drift;
+mod error;
+mod init;
+mod job;
+mod manifest;
+pub mod names;
+mod observe;
+mod pages;
+mod record;
+mod target;
+mod view;
+mod watch;
+mod workload;
+
+pub use diagnosis::{Finding, diagnose, event_lines, not_created};
+pub use drift::{Drift, DriftFacts, RunningPod, counted};
+pub use error::{KubernetesError, Operation};
+pub use init::{Settings, manifests, rules};
+pub use job::{JobEnd, JobSpec};
+pub use pages::PAGES;
+pub use target::{KubernetesTarget, Options};
+pub use workload::{ChangedBy, Counts, Workload, WorkloadKind};

@@ -1,0 +1,280 @@
+//! From a look at the cluster to what the machine understands. Pure.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{Event, Pod};
+use plimsoll_model::Digest;
+use plimsoll_rollout_core::fleet::{CRASH_LOOP_DEATHS, LAST_LINES};
+use plimsoll_rollout_core::{Cause, Desired, Failing, Fleet, Observed, Share, Traffic};
+
+use crate::diagnosis::{self, Finding, diagnose};
+use crate::record::Record;
+use crate::view::{Slot, View, condition, is_ready, uid};
+use crate::workload::Workload;
+
+/// What was fetched about pods that are in trouble, by pod id.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Evidence {
+    pub(crate) events: BTreeMap<String, Vec<Event>>,
+    pub(crate) last_lines: BTreeMap<String, Vec<String>>,
+}
+
+impl Evidence {
+    fn events(&self, pod: &Pod) -> &[Event] {
+        self.events.get(uid(&pod.metadata)).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+/// A pod that events and output should be fetched for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Troubled {
+    pub(crate) uid: String,
+    pub(crate) name: String,
+    /// Changes when there is something new to fetch.
+    pub(crate) restarts: i32,
+    /// Whose output, and of which run, once that is known.
+    pub(crate) output: Option<(String, bool)>,
+}
+
+/// How a pod is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PodState {
+    Starting,
+    Ready,
+    Failing(Finding),
+    /// Asked to end, and still receiving requests.
+    Draining,
+    /// Asked to end, and out of the Service.
+    Leaving,
+    /// Ended for good; its controller replaces it.
+    Dead(String),
+}
+
+/// How one pod is.
+pub(crate) fn state_of(
+    pod: &Pod,
+    receiving: &BTreeSet<&str>,
+    events: &[Event],
+    min_ready_seconds: u32,
+    now: Timestamp,
+) -> PodState {
+    if pod.metadata.deletion_timestamp.is_some() {
+        let receives = receiving.contains(uid(&pod.metadata));
+        return if receives { PodState::Draining } else { PodState::Leaving };
+    }
+    let status = pod.status.as_ref();
+    let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or_default();
+    if matches!(phase, "Failed" | "Succeeded") {
+        let said = diagnose(pod, events).map(|finding| finding.message);
+        return PodState::Dead(said.unwrap_or_else(|| format!("it ended: {phase}")));
+    }
+    if is_ready(pod) {
+        let since = condition(pod, "Ready").and_then(|c| c.last_transition_time.as_ref()).map(|t| t.0);
+        let long = SignedDuration::from_secs(min_ready_seconds.into());
+        return match since.is_none_or(|at| now.duration_since(at) >= long) {
+            true => PodState::Ready,
+            false => PodState::Starting,
+        };
+    }
+    diagnose(pod, events).map_or(PodState::Starting, PodState::Failing)
+}
+
+/// The image a pod runs, by digest: what its container is told to run where
+/// that is pinned, else what the kubelet says runs.
+pub(crate) fn digest_of(pod: &Pod, container: &str) -> Option<Digest> {
+    let spec = pod.spec.as_ref()?.containers.iter().find(|c| c.name == container)?;
+    spec.image.as_deref().and_then(digest_in).or_else(|| running_digest(pod, container))
+}
+
+/// The digest that the kubelet reports of what runs.
+pub(crate) fn running_digest(pod: &Pod, container: &str) -> Option<Digest> {
+    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+    digest_in(&statuses.iter().find(|status| status.name == container)?.image_id)
+}
+
+/// The digest at the end of a reference.
+pub(crate) fn digest_in(reference: &str) -> Option<Digest> {
+    reference.rsplit_once('@')?.1.parse().ok()
+}
+
+/// What the machine is told, and which pods to learn more about.
+pub(crate) fn observed(
+    view: &View,
+    record: &Record,
+    container: &str,
+    evidence: &Evidence,
+    next_step: &dyn Fn(&str, Option<&str>, bool) -> String,
+    now: Timestamp,
+) -> (Observed, Vec<Troubled>) {
+    let Some(home) = &view.home else {
+        // Whoever asks has made sure that there is one.
+        let fleets = BTreeMap::new();
+        return (Observed { at: now, generation_seen: 0, fleets, traffic: None, scale: None }, Vec::new());
+    };
+    let receiving = view.receiving();
+    let candidate = view.candidate_workload();
+    let mut fleets: BTreeMap<Digest, Fleet> = BTreeMap::new();
+    let mut dead: BTreeMap<Digest, Vec<Failing>> = BTreeMap::new();
+    let mut troubled = Vec::new();
+    let left_alone = left_alone(record);
+    for (slot, pod) in view.own_pods() {
+        let Some(digest) = digest_of(pod, container).or_else(|| unpinned(pod, container)) else { continue };
+        // Nothing of Plimsoll's is wanted: what was there before is the user's.
+        if left_alone.is_some_and(|image| told(pod, container) == Some(image)) {
+            continue;
+        }
+        let workload = if slot == Slot::Home { Some(home) } else { candidate.as_ref() };
+        let min_ready = workload.map_or(0, Workload::min_ready_seconds);
+        let state = state_of(pod, &receiving, evidence.events(pod), min_ready, now);
+        let fleet = fleets.entry(digest).or_default();
+        let pod_uid = uid(&pod.metadata);
+        let name = pod.metadata.name.clone().unwrap_or_default();
+        match state {
+            PodState::Starting => {
+                fleet.starting += 1;
+                if worth_asking(pod, now) {
+                    troubled.push(trouble(pod, pod_uid, &name, None));
+                }
+            }
+            PodState::Ready => {
+                fleet.ready += 1;
+                fleet.serving += u32::from(receiving.contains(pod_uid));
+            }
+            PodState::Draining => fleet.draining += 1,
+            PodState::Leaving => fleet.leaving += 1,
+            PodState::Failing(finding) => {
+                troubled.push(trouble(pod, pod_uid, &name, Some(&finding)));
+                if record.was_before(pod_uid) {
+                    fleet.failing_before += 1;
+                } else {
+                    fleet.failing.push(failing(&name, pod_uid, &finding, evidence, next_step));
+                }
+            }
+            PodState::Dead(message) if !record.was_before(pod_uid) => {
+                let last_lines = Vec::new();
+                let (instance, cause) = (name, Cause::CrashLoop);
+                dead.entry(digest).or_default().push(Failing {
+                    instance,
+                    cause,
+                    message,
+                    last_lines,
+                    heals: false,
+                });
+            }
+            PodState::Dead(_) => {}
+        }
+    }
+    for (digest, mut dead) in dead {
+        if let Some(mut last) = dead.pop().filter(|_| dead.len() + 1 >= CRASH_LOOP_DEATHS) {
+            last.message = format!("{} pods ended for good; the last: {}", dead.len() + 1, last.message);
+            fleets.entry(digest).or_default().failing.push(last);
+        }
+    }
+    hold_back(&mut fleets, home, home.image(container).and_then(digest_in));
+    if let Some(candidate) = &candidate {
+        hold_back(&mut fleets, candidate, candidate.image(container).and_then(digest_in));
+    }
+    for workload in [Some(home), candidate.as_ref()].into_iter().flatten() {
+        if let Some(finding) = diagnosis::not_created(workload, &view.replica_sets)
+            && let Some(digest) = workload.image(container).and_then(digest_in)
+        {
+            let message = format!("{}; {}", finding.message, next_step("", None, false));
+            let instance = format!("{} {}", workload.kind(), workload.name());
+            let (cause, heals) = (finding.cause, finding.heals);
+            let failing = Failing { instance, cause, message, last_lines: Vec::new(), heals };
+            fleets.entry(digest).or_default().failing.push(failing);
+        }
+    }
+    let fresh = home.is_seen() && candidate.as_ref().is_none_or(Workload::is_seen);
+    let generation_seen = if fresh { record.generation() } else { record.generation().saturating_sub(1) };
+    let traffic = record.desired.as_ref().and_then(|desired| traffic_of(desired, &fleets));
+    let scale = Some(home.replicas().max(1));
+    (Observed { at: now, generation_seen, fleets, traffic, scale }, troubled)
+}
+
+/// The image of pods that are none of Plimsoll's business now.
+fn left_alone(record: &Record) -> Option<&str> {
+    let desired = record.desired.as_ref()?;
+    let nothing = desired.stable.is_none() && desired.candidate.is_none();
+    record.adopted_image.as_deref().filter(|_| nothing)
+}
+
+fn told<'a>(pod: &'a Pod, container: &str) -> Option<&'a str> {
+    pod.spec.as_ref()?.containers.iter().find(|c| c.name == container)?.image.as_deref()
+}
+
+/// A key for an image that is known by a tag only and does not run yet: it is
+/// certainly not the release that is being rolled out, and has to be counted.
+fn unpinned(pod: &Pod, container: &str) -> Option<Digest> {
+    let image = told(pod, container)?;
+    let mut bytes = [0_u8; 32];
+    let print = crate::manifest::fingerprint(&serde_json::json!(image));
+    for (to, from) in bytes.iter_mut().zip(print.bytes().cycle()) {
+        *to = from;
+    }
+    Some(Digest::from_sha256(bytes))
+}
+
+/// Our own count of ready pods is never ahead of what the controller counts as
+/// updated and available: a difference is somebody's delay, and the last pod
+/// waits for it.
+fn hold_back(fleets: &mut BTreeMap<Digest, Fleet>, workload: &Workload, digest: Option<Digest>) {
+    let Some(fleet) = digest.and_then(|digest| fleets.get_mut(&digest)) else { return };
+    if fleet.ready > 0 && fleet.ready >= workload.replicas() && !workload.is_complete() {
+        fleet.ready -= 1;
+        fleet.starting += 1;
+        fleet.serving = fleet.serving.min(fleet.ready);
+    }
+}
+
+/// A pod that has been about to be ready for a while: its events may say why.
+fn worth_asking(pod: &Pod, now: Timestamp) -> bool {
+    const LONG: SignedDuration = SignedDuration::from_secs(1);
+    let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    created.is_none_or(|at| now.duration_since(at) >= LONG || now < at)
+}
+
+fn trouble(pod: &Pod, uid: &str, name: &str, finding: Option<&Finding>) -> Troubled {
+    let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
+    let restarts = statuses.into_iter().flatten().map(|status| status.restart_count).sum();
+    let output = finding.and_then(|f| Some((f.container.clone()?, f.previous)));
+    Troubled { uid: uid.into(), name: name.into(), restarts, output }
+}
+
+fn failing(
+    name: &str,
+    uid: &str,
+    finding: &Finding,
+    evidence: &Evidence,
+    next_step: &dyn Fn(&str, Option<&str>, bool) -> String,
+) -> Failing {
+    let mut last_lines =
+        evidence.events.get(uid).map(|events| diagnosis::event_lines(events)).unwrap_or_default();
+    let wrote = evidence.last_lines.get(uid).cloned().unwrap_or_default();
+    let room = LAST_LINES.saturating_sub(last_lines.len());
+    last_lines.extend_from_slice(&wrote[wrote.len().saturating_sub(room)..]);
+    let next = next_step(name, finding.container.as_deref(), finding.previous);
+    Failing {
+        instance: name.into(),
+        cause: finding.cause,
+        message: format!("{}; {next}", finding.message),
+        last_lines,
+        heals: finding.heals,
+    }
+}
+
+fn traffic_of(desired: &Desired, fleets: &BTreeMap<Digest, Fleet>) -> Option<Traffic> {
+    let serves = |share: &Option<Share>| {
+        share.as_ref().and_then(|s| fleets.get(&s.release.digest())).is_some_and(|f| f.serving > 0)
+    };
+    match (serves(&desired.stable), serves(&desired.candidate)) {
+        (true, true) => Some(Traffic::Shared),
+        (true, false) => Some(Traffic::Stable),
+        (false, true) => Some(Traffic::Candidate),
+        (false, false) => None,
+    }
+}
