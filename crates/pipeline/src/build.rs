@@ -21,6 +21,7 @@ use plimsoll_registry::client::Pushed;
 
 use crate::context::{Context, with_digest_of_base};
 use crate::error::PipelineError;
+use crate::evidence::release::ReleaseDocuments;
 use crate::evidence::signing::Signing;
 use crate::{Step, blocking, evidence};
 
@@ -107,11 +108,12 @@ async fn make(
     if let Some(signing) = &signing {
         signing.check().await?;
     }
+    let documents = ReleaseDocuments::of(context, subject).await?;
     let began = Timestamp::now();
     let image = image(context, subject, &store, reuse).await?;
     evidence::secrets::scan(context, &subject.project, &store, image.manifest().digest).await?;
     let made = match &signing {
-        Some(_) => Some(evidence::made::made(context, subject, &store, &image, began).await?),
+        Some(_) => Some(evidence::made::made(context, subject, &store, &image, documents, began).await?),
         None => None,
     };
     let mut metadata = unpushed(subject, image.manifest().digest, image.clean());

@@ -197,6 +197,9 @@ pub async fn verify(context: &Context, request: VerifyRequest) -> Result<VerifyR
         on_target: Lookup::Absent,
         evidence: proven,
         verified_before: None,
+        contract: None,
+        schema: None,
+        version: None,
         policy: Some(gather::policy::configured(&context.config.config, &context.config.config.policy)),
     };
     let mut checks: Vec<_> = RULES

@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use plimsoll_model::{Class, Commit, Diagnose, Page};
 
+/// The code of [`ContractError::Absent`], which is an answer where a release may
+/// have no document.
+pub(crate) const DOCUMENT_ABSENT: &str = "CON-901";
+
 /// What keeps the documents of two releases from being compared. Nothing was
 /// changed.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +62,7 @@ impl Diagnose for ContractError {
 
     fn code(&self) -> &'static str {
         match self {
-            Self::Absent { .. } => "CON-901",
+            Self::Absent { .. } => DOCUMENT_ABSENT,
             Self::Unreadable { .. } | Self::File { .. } => "CON-902",
             Self::NotAttested { .. } => "CON-903",
             Self::Accepted { .. } => "CON-904",

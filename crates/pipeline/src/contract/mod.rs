@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::blocking;
 use crate::context::Context;
 
+pub(crate) use error::DOCUMENT_ABSENT;
 pub use error::{ContractError, PAGES};
 pub(crate) use read::{at_commit, attested, bounded, predicate};
 
@@ -171,7 +172,7 @@ async fn of_commit(context: &Context, rev: &str) -> Result<Document, Failure> {
     .await?;
     match (known, rev.parse::<Commit>()) {
         (Ok(document), _) => Ok(document),
-        (Err(failure), Ok(sha)) if failure.diagnose().code() != "CON-901" => {
+        (Err(failure), Ok(sha)) if failure.diagnose().code() != DOCUMENT_ABSENT => {
             let of_image = attested(context, &sha).await;
             of_image.map_err(|_| failure)
         }

@@ -1,8 +1,8 @@
 //! From the pieces that were found to the facts that the guard decides on.
 
 use plimsoll_decision::{
-    AdvisorySeverity, EvidenceFacts, FindingFacts, Proof, ProvenanceFacts, RebuildFacts, RecordFacts,
-    ScanFacts, Signed,
+    AdvisorySeverity, EvidenceFacts, FindingFacts, MigrationsProof, Proof, ProvenanceFacts, RebuildFacts,
+    RecordFacts, ScanFacts, Signed,
 };
 use plimsoll_evidence_trust::{Outcome, Role, Verified};
 use plimsoll_model::{BuildMetadata, Digest};
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::found::{Found, Piece, Pieces};
 use super::provenance;
+use crate::migrations::MigrationsRecord;
 
 /// What the pieces prove. The scan is added by who has the advisories.
 pub(crate) fn evidence(pieces: &Pieces) -> EvidenceFacts {
@@ -29,6 +30,11 @@ pub(crate) fn evidence(pieces: &Pieces) -> EvidenceFacts {
         }),
         rebuild: proof(pieces, Role::Rebuild, |all| rebuild_facts(all, pieces.digest)),
         scan: proof(pieces, Role::Vulnerabilities, |all| all.last().and_then(|(p, v)| attested_scan(p, v))),
+        contract: proof(pieces, Role::Contract, |all| all.first().map(|(piece, v)| signed(piece, v))),
+        migrations: proof(pieces, Role::Migrations, |all| {
+            let signed = all.iter().find_map(|(p, v)| migrations_record(v).map(|_| signed(p, v)))?;
+            Some(MigrationsProof { signed, differing: Vec::new() })
+        }),
         foreign: foreign.take(EvidenceFacts::MOST_FOREIGN).collect(),
     }
 }
@@ -110,6 +116,16 @@ fn record_facts(piece: &Piece, verified: &Verified) -> Option<RecordFacts> {
         image_digest: metadata.image_digest,
         clean: metadata.clean,
     })
+}
+
+/// The migrations that were attested about the image, where a statement
+/// verified and says them.
+pub(crate) fn migrations(pieces: &Pieces) -> Option<MigrationsRecord> {
+    pieces.verified(Role::Migrations).find_map(|(_, verified)| migrations_record(verified))
+}
+
+fn migrations_record(verified: &Verified) -> Option<MigrationsRecord> {
+    serde_json::from_str(verified.predicate.get()).ok()
 }
 
 /// A rebuild to other bytes counts before one to the same.

@@ -1,5 +1,5 @@
-//! What a build says about its image: SBOM, provenance, scan, record, and the
-//! signature (SBM-1, SBM-2, SIG-2).
+//! What a build says about its image: SBOM, provenance, scan, record, the
+//! release's documents, and the signature (SBM-1, SBM-2, SIG-2).
 
 use jiff::Timestamp;
 use plimsoll_evidence_advisories::{Report, ScanRun, VulnPredicate};
@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use super::found::Pieces;
 use super::provenance::{Provenance, Resource, Told, provenance};
+use super::release::ReleaseDocuments;
 use super::scan;
 use crate::build::Subject;
 use crate::context::Context;
@@ -48,6 +49,7 @@ pub(crate) struct Made {
     sbom: [(Format, Vec<u8>); 2],
     provenance: Option<Provenance>,
     scan: Option<VulnPredicate>,
+    documents: ReleaseDocuments,
 }
 
 /// Finds out what can be said about a built image.
@@ -59,6 +61,7 @@ pub(crate) async fn made(
     subject: &Subject,
     store: &Layout,
     image: &BuiltImage,
+    documents: ReleaseDocuments,
     began: Timestamp,
 ) -> Result<Made, Failure> {
     let step = Step::start(context, "sbom", image.manifest().digest.short());
@@ -95,7 +98,7 @@ pub(crate) async fn made(
         packages: packages(&bom),
         time: (began, Timestamp::now()),
     };
-    Ok(Made { sbom, provenance: Some(provenance(told, &environment)), scan })
+    Ok(Made { sbom, provenance: Some(provenance(told, &environment)), scan, documents })
 }
 
 async fn attested_scan(context: &Context, bom: &Bom) -> Result<Option<VulnPredicate>, Failure> {
@@ -191,6 +194,7 @@ impl Made {
         if let Some(scan) = &self.scan {
             statements.push(about(image, &name, predicate::VULNERABILITIES, scan)?);
         }
+        statements.extend(self.documents.statements(&name, image, known)?);
         Ok(statements)
     }
 }

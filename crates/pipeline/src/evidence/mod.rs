@@ -12,6 +12,7 @@ pub(crate) mod facts;
 pub(crate) mod found;
 pub(crate) mod made;
 pub(crate) mod provenance;
+pub(crate) mod release;
 pub(crate) mod scan;
 pub(crate) mod secrets;
 pub(crate) mod signing;

@@ -24,6 +24,7 @@ use crate::policy::Approval;
 use crate::{blocking, evidence};
 
 pub(crate) mod policy;
+pub(crate) mod release;
 
 /// What somebody asks the guard.
 #[derive(Debug, Clone)]
@@ -107,6 +108,7 @@ pub(crate) async fn facts(context: &Context, asked: &Asked, target: &dyn OnTarge
         Some(pieces) => Some(evidence_of(context, pieces).await),
         None => None,
     };
+    let contract = release::contract(context, asked, running.as_ref()).await?;
     // Where nobody here knows the build, the image itself may: its record is signed.
     let recorded = match of_ledger.recorded {
         Lookup::Absent => pieces
@@ -143,6 +145,9 @@ pub(crate) async fn facts(context: &Context, asked: &Asked, target: &dyn OnTarge
         on_target,
         evidence,
         verified_before: of_ledger.verified_before,
+        contract,
+        schema: None,
+        version: None,
         policy: Some(demands),
     })
 }

@@ -3,6 +3,7 @@
 
 mod error;
 mod files;
+mod record;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -17,6 +18,8 @@ use crate::context::Context;
 
 pub use error::{MigrationsError, PAGES};
 pub(crate) use files::at_commit;
+pub use record::{MigrationsRecord, RecordedFile};
+pub(crate) use record::{checksum, options};
 
 /// Where migrations are, where `[migrations]` does not say.
 const USUAL: &str = "migrations";
