@@ -182,6 +182,27 @@ pub enum Event {
         /// From command to end.
         duration_sec: f64,
     },
+    /// What a deployment made of the database: written once its migrations have
+    /// run, before the rollout goes on (MIG-2, MIG-4).
+    #[serde(rename = "migrations.applied")]
+    MigrationsApplied {
+        /// The environment.
+        environment: String,
+        /// The release whose migrations they are.
+        sha: Commit,
+        /// Which database, without its password; empty where none is configured
+        /// and another tool runs them.
+        database: String,
+        /// Every migration of the release that has run, in order.
+        applied: Vec<AppliedMigration>,
+        /// Migrations of the release that have to wait.
+        waiting: Vec<WaitingMigration>,
+        /// What the schema gives to code now, as `plimsoll-evidence-migration-lint`
+        /// serialises it.
+        schema: Value,
+        /// What the release needs of it, likewise.
+        needs: Value,
+    },
     /// Somebody took the environment's lock over before its lease ended.
     #[serde(rename = "lock.broken")]
     LockBroken {
@@ -257,6 +278,26 @@ pub struct Attached {
     pub already_present: bool,
 }
 
+/// One migration that has run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppliedMigration {
+    /// Its path within the folder of the migrations.
+    pub path: String,
+    /// SHA-256 of its text with line feeds, hexadecimal.
+    pub checksum: String,
+    /// Whether this deployment ran it.
+    pub now: bool,
+}
+
+/// One migration that has to wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingMigration {
+    /// Its path within the folder of the migrations.
+    pub path: String,
+    /// For whom or what.
+    pub reason: String,
+}
+
 impl Event {
     /// The `kind` under which the ledger files it.
     pub fn kind(&self) -> &'static str {
@@ -270,6 +311,7 @@ impl Event {
             Self::RolloutStarted { .. } => "rollout.started",
             Self::RolloutStep { .. } => "rollout.step",
             Self::RolloutFinished { .. } => "rollout.finished",
+            Self::MigrationsApplied { .. } => "migrations.applied",
             Self::LockBroken { .. } => "lock.broken",
             Self::EvidenceAttached { .. } => "evidence.attached",
             Self::Overridden { .. } => "override",
@@ -285,6 +327,7 @@ impl Event {
             | Self::RolloutStarted { environment, .. }
             | Self::RolloutStep { environment, .. }
             | Self::RolloutFinished { environment, .. }
+            | Self::MigrationsApplied { environment, .. }
             | Self::LockBroken { environment, .. }
             | Self::Overridden { environment, .. }
             | Self::VerificationEscalated { environment, .. }
@@ -305,6 +348,7 @@ impl Event {
             | Self::BuildFailed { sha, .. }
             | Self::PushStarted { sha, .. }
             | Self::Overridden { sha, .. }
+            | Self::MigrationsApplied { sha, .. }
             | Self::Decided { sha, .. } => Some(sha),
             Self::EvidenceAttached { sha, .. } => sha.as_ref(),
             Self::BuildFinished { metadata } | Self::PushFinished { metadata } => Some(&metadata.image_sha),

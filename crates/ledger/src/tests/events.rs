@@ -1,6 +1,6 @@
 //! Events and ledgers for tests.
 
-use plimsoll_model::event::{RolloutKind, RolloutOutcome};
+use plimsoll_model::event::{AppliedMigration, RolloutKind, RolloutOutcome, WaitingMigration};
 use plimsoll_model::{
     BuildMetadata, Check, Commit, Decision, Digest, DigestVerification, Event, Outcome, PinnedRef, Release,
     RepositoryType, SignatureStatus,
@@ -161,6 +161,18 @@ pub(crate) fn finished(
         code: String::new(),
         reason: String::new(),
         duration_sec: 12.25,
+    }
+}
+
+pub(crate) fn migrated(environment: &str, n: u64) -> Event {
+    Event::MigrationsApplied {
+        environment: environment.into(),
+        sha: sha(n),
+        database: "postgres://db.example.com/payouts".into(),
+        applied: vec![AppliedMigration { path: "1.sql".into(), checksum: "c".into(), now: n == 1 }],
+        waiting: vec![WaitingMigration { path: "2.sql".into(), reason: "needed".into() }],
+        schema: json!({"relations": {}, "n": n}),
+        needs: json!({"relations": {}}),
     }
 }
 

@@ -6,8 +6,8 @@ use plimsoll_model::event::RolloutKind::{Deploy, Rollback};
 use plimsoll_model::event::RolloutOutcome::{Failed, RolledBack, Succeeded};
 
 use super::events::{
-    Fixture, build_failed, build_finished, build_started, decided, finished, release, sha, started, step,
-    story,
+    Fixture, build_failed, build_finished, build_started, decided, finished, migrated, release, sha, started,
+    step, story,
 };
 use crate::views::What;
 
@@ -239,4 +239,19 @@ fn escalation_softening_and_approvals_are_found() {
     assert_eq!(approvals.iter().map(|a| (a.entry, a.code.as_str())).collect::<Vec<_>>(), [(5, "SIG-001")]);
     assert!(ledger.approvals("production", &sha(2)).unwrap().is_empty());
     assert!(ledger.approvals("trial", &sha(1)).unwrap().is_empty());
+}
+
+/// MIG-4: the newest deployment says what the schema is, each its own needs.
+#[test]
+fn the_schema_is_as_the_last_deployment_left_it() {
+    let Fixture { ledger, .. } = &Fixture::new();
+    for event in [migrated("production", 1), migrated("trial", 3), migrated("production", 2)] {
+        ledger.append("ada", &event).unwrap();
+    }
+    let newest = ledger.schema("production").unwrap().unwrap();
+    assert_eq!((newest.sha, newest.schema["n"].as_u64(), newest.waiting.len()), (sha(2), Some(2), 1));
+    let first = ledger.schema_of("production", &sha(1)).unwrap().unwrap();
+    assert_eq!((first.entry, first.applied[0].now), (1, true));
+    assert!(ledger.schema_of("production", &sha(3)).unwrap().is_none());
+    assert!(ledger.schema("elsewhere").unwrap().is_none());
 }

@@ -1,0 +1,80 @@
+//! What the deployments of an environment made of its database (MIG-4, RBK-2).
+
+use jiff::Timestamp;
+use plimsoll_model::event::{AppliedMigration, WaitingMigration};
+use plimsoll_model::{Commit, Event};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::entry::Entry;
+use crate::store::Query;
+use crate::{Error, Ledger};
+
+/// The schema as a deployment left it, and what that release needs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SchemaRecord {
+    /// Its ledger entry.
+    pub entry: u64,
+    /// When.
+    pub at: Timestamp,
+    /// The release.
+    pub sha: Commit,
+    /// Which database; empty where none is configured.
+    pub database: String,
+    /// What had run.
+    pub applied: Vec<AppliedMigration>,
+    /// What had to wait.
+    pub waiting: Vec<WaitingMigration>,
+    /// What the schema gives to code.
+    pub schema: Value,
+    /// What the release needs of it.
+    pub needs: Value,
+}
+
+fn record(entry: Entry) -> Option<SchemaRecord> {
+    match entry.event {
+        Event::MigrationsApplied { sha, database, applied, waiting, schema, needs, .. } => {
+            Some(SchemaRecord {
+                entry: entry.seq,
+                at: entry.at,
+                sha,
+                database,
+                applied,
+                waiting,
+                schema,
+                needs,
+            })
+        }
+        _ => None,
+    }
+}
+
+impl Ledger {
+    /// The schema of an environment's database as the last deployment left it.
+    ///
+    /// # Errors
+    /// `LED-004`, `LED-011`, `LED-020`.
+    pub fn schema(&self, environment: &str) -> Result<Option<SchemaRecord>, Error> {
+        self.newest_schema(environment, None)
+    }
+
+    /// What the last deployment of a commit left there and needs.
+    ///
+    /// # Errors
+    /// As [`Ledger::schema`].
+    pub fn schema_of(&self, environment: &str, sha: &Commit) -> Result<Option<SchemaRecord>, Error> {
+        self.newest_schema(environment, Some(sha))
+    }
+
+    fn newest_schema(&self, environment: &str, sha: Option<&Commit>) -> Result<Option<SchemaRecord>, Error> {
+        let query = Query {
+            kinds: vec!["migrations.applied"],
+            environment: Some(environment.into()),
+            sha: sha.map(|sha| sha.as_str().into()),
+            newest_first: true,
+            limit: Some(1),
+            ..Query::default()
+        };
+        Ok(self.read(&query)?.pop().and_then(record))
+    }
+}
