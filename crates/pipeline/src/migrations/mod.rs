@@ -4,6 +4,7 @@
 mod error;
 mod files;
 mod record;
+pub(crate) mod window;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
