@@ -103,6 +103,8 @@ pub(crate) struct NewColumn {
     pub(crate) numbered: bool,
     /// `GENERATED … AS (…) STORED`.
     pub(crate) stored: bool,
+    /// Whether an INSERT must not give it a value: it is computed, or always numbered.
+    pub(crate) refused: bool,
     pub(crate) constraints: Vec<NewConstraint>,
 }
 
@@ -112,7 +114,7 @@ impl NewColumn {
         !self.not_null
             || self.default.as_ref().is_some_and(|default| !default.is_null())
             || self.numbered
-            || self.stored
+            || self.refused
     }
 }
 
@@ -131,17 +133,23 @@ pub(crate) enum Demand {
         text: String,
         not_null: Option<String>,
     },
+    /// `nulls` is true where two nulls are the same.
     Unique {
         columns: Vec<String>,
         using_index: Option<String>,
+        nulls: bool,
     },
     Primary {
         columns: Vec<String>,
         using_index: Option<String>,
     },
+    /// `keys` is empty where it is the other table's primary key. `then` is what is
+    /// said after it, e.g. `ON DELETE CASCADE`.
     Foreign {
         columns: Vec<String>,
         to: Name,
+        keys: Vec<String>,
+        then: String,
     },
     Exclude,
     NotNull {
@@ -257,6 +265,7 @@ pub(crate) enum Action {
         table: Name,
         column: String,
         if_exists: bool,
+        cascade: bool,
     },
     RenameColumn {
         table: Name,
@@ -289,6 +298,18 @@ pub(crate) enum Action {
     AddIdentity {
         table: Name,
         column: String,
+        always: bool,
+    },
+    /// `SET GENERATED`.
+    SetIdentity {
+        table: Name,
+        column: String,
+        always: bool,
+    },
+    /// Neither numbered nor computed any more.
+    DropGenerated {
+        table: Name,
+        column: String,
     },
     AddConstraint {
         table: Name,
@@ -312,7 +333,10 @@ pub(crate) enum Action {
         table: Name,
         columns: Vec<String>,
         unique: bool,
-        partial: bool,
+        /// After `WHERE`.
+        filter: Option<String>,
+        /// Whether two nulls are the same.
+        nulls: bool,
         concurrently: bool,
         if_not_exists: bool,
     },
@@ -414,13 +438,21 @@ pub(crate) enum Action {
     DropSequence {
         name: Name,
     },
+    /// `text` is the query, `sources` what it reads.
     CreateView {
         name: Name,
         kind: Kind,
         replace: bool,
+        text: String,
+        sources: Vec<Name>,
     },
     CreateTrigger {
         table: Name,
+        name: String,
+        text: String,
+    },
+    /// SQLite names no table.
+    DropNamedTrigger {
         name: String,
     },
     DropTrigger {

@@ -68,7 +68,7 @@ impl Ahead {
                 Action::DropTrigger { table, name } | Action::DisableTrigger { table, name } => {
                     triggers.insert((table.clone(), name.to_ascii_lowercase()));
                 }
-                Action::CreateTrigger { table, name } | Action::EnableTrigger { table, name } => {
+                Action::CreateTrigger { table, name, .. } | Action::EnableTrigger { table, name } => {
                     let key = (table.clone(), name.to_ascii_lowercase());
                     if triggers.contains(&key) {
                         ahead.triggers_again.insert(key);

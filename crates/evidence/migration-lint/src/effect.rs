@@ -103,6 +103,8 @@ pub(crate) fn effect(action: &Action, cx: &Context<'_>) -> Effect {
         | Action::DropDefault { table, .. }
         | Action::DropNotNull { table, .. }
         | Action::AddIdentity { table, .. }
+        | Action::SetIdentity { table, .. }
+        | Action::DropGenerated { table, .. }
         | Action::DropConstraint { table, .. }
         | Action::RenameConstraint { table, .. }
         | Action::DropTrigger { table, .. }

@@ -53,4 +53,6 @@ pub use report::{Class, FileReport, Finding, Ignored, Lock, Report, Severity, St
 pub use rules::{Example, PAGES as RULE_PAGES, RULES, Rule};
 pub use schema::Schema;
 pub use script::{Script, ScriptStatement, Scripts, Standalone, Touches, Unsupported, scripts};
-pub use window::{Missing, NeededColumn, NeededRelation, Needs, Serves, cautions, serves};
+pub use window::{
+    Missing, NeededColumn, NeededRelation, Needs, RowDemand, RowDemandKind, Serves, cautions, serves,
+};

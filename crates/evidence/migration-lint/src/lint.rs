@@ -103,7 +103,7 @@ impl<'a> Replay<'a> {
         Self {
             directory,
             options,
-            schema: Schema::default(),
+            schema: Schema::of(options.dialect),
             made: Made { release: 1, transaction: 0 },
             backfills: Vec::new(),
             sets_timeout: false,

@@ -1,9 +1,10 @@
 //! The schema as the migrations so far have made it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use crate::action::{Default, Demand, Kind, NewColumn, NewConstraint, NewTable};
 use crate::name::Name;
+use crate::options::Dialect;
 use crate::sql_type::SqlType;
 
 /// What a directory of migrations makes of an empty database.
@@ -13,7 +14,9 @@ pub struct Schema {
     pub(crate) indexes: BTreeMap<Name, Index>,
     pub(crate) enums: BTreeMap<Name, Enum>,
     pub(crate) sequences: BTreeMap<Name, u8>,
-    pub(crate) triggers: BTreeSet<(Name, String)>,
+    /// With their texts.
+    pub(crate) triggers: BTreeMap<(Name, String), String>,
+    pub(crate) dialect: Dialect,
     /// By last part: whether PostgreSQL takes the function for volatile.
     pub(crate) functions: HashMap<String, bool>,
     /// Names without their schema, for look-ups that leave it out.
@@ -41,6 +44,10 @@ pub(crate) struct Relation {
     pub(crate) partition_of: Option<Name>,
     /// Whether all columns are known: not those of views and of CREATE TABLE AS.
     pub(crate) complete: bool,
+    /// Of a view: its query, and those that it took over from.
+    pub(crate) texts: Vec<String>,
+    /// Of a view: what it reads.
+    pub(crate) sources: Vec<Name>,
 }
 
 /// A column.
@@ -51,7 +58,8 @@ pub(crate) struct Column {
     pub(crate) not_null: bool,
     pub(crate) default: Option<Default>,
     pub(crate) numbered: bool,
-    pub(crate) stored: bool,
+    /// Whether an INSERT must not give it.
+    pub(crate) refused: bool,
     pub(crate) made: Made,
 }
 
@@ -70,7 +78,8 @@ pub(crate) struct Index {
     pub(crate) table: Name,
     pub(crate) columns: Vec<String>,
     pub(crate) unique: bool,
-    pub(crate) partial: bool,
+    pub(crate) filter: Option<String>,
+    pub(crate) nulls: bool,
     pub(crate) made: Made,
 }
 
@@ -82,6 +91,11 @@ pub(crate) struct Enum {
 }
 
 impl Schema {
+    /// An empty database.
+    pub(crate) fn of(dialect: Dialect) -> Self {
+        Self { dialect, ..Self::default() }
+    }
+
     /// The full name of a relation: as given, or the only one so called.
     pub(crate) fn resolve(&self, name: &Name) -> Name {
         if self.relations.contains_key(name) {
@@ -120,6 +134,16 @@ impl Schema {
         self.enums
             .get(name)
             .or_else(|| self.enums.iter().find(|(found, _)| found.name == name.name).map(|(_, found)| found))
+    }
+
+    /// Whether all that a view reads is there: SQLite keeps it when that goes. `depth`
+    /// is of views on views.
+    pub(crate) fn works(&self, relation: &Relation, depth: u8) -> bool {
+        self.dialect == Dialect::Postgres
+            || relation.sources.iter().all(|source| match self.relations.get(&self.resolve(source)) {
+                Some(found) => depth > 16 || self.works(found, depth + 1),
+                None => false,
+            })
     }
 
     /// How many tables and views there are.
@@ -168,19 +192,29 @@ impl Schema {
             partitioned: table.partitioned,
             partition_of: table.partition_of.clone(),
             complete,
+            texts: Vec::new(),
+            sources: Vec::new(),
         };
         let inline = table.columns.iter().flat_map(|column| &column.constraints);
         for column in &table.columns {
             relation.columns.push(Column::new(column, made));
         }
-        for constraint in inline.chain(&table.constraints) {
-            relation.constrain(&name.name, constraint, made);
+        let mut constraints: Vec<NewConstraint> = inline.chain(&table.constraints).cloned().collect();
+        if self.dialect == Dialect::Postgres {
+            merge_keys(&mut constraints);
+        }
+        for constraint in &constraints {
+            relation.constrain(&name.name, constraint, made, self.dialect);
         }
         self.insert(name.clone(), relation);
     }
 
-    /// A relation of which nothing is known but that it is used.
-    pub(crate) fn view(&mut self, name: &Name, kind: Kind, made: Made) {
+    /// A view. One that takes another's place keeps its columns.
+    pub(crate) fn view(&mut self, name: &Name, kind: Kind, text: &str, sources: &[Name], made: Made) {
+        let sources = sources.iter().map(|source| self.resolve(source)).collect();
+        let before = self.relation(name).filter(|before| before.kind == kind);
+        let mut texts = before.map(|before| before.texts.clone()).unwrap_or_default();
+        texts.push(text.to_owned());
         let made = self.relation(name).map_or(made, |relation| relation.made);
         let view = Relation {
             kind,
@@ -191,6 +225,8 @@ impl Schema {
             partitioned: false,
             partition_of: None,
             complete: false,
+            texts,
+            sources,
         };
         self.insert(name.clone(), view);
     }
@@ -206,6 +242,16 @@ impl Schema {
             if other.partition_of.as_ref() == Some(&from) {
                 other.partition_of = Some(to.clone());
             }
+            other.sources.iter_mut().filter(|source| **source == from).for_each(|it| it.clone_from(to));
+            other.retarget(&from, to);
+        }
+        let mut relation = relation;
+        relation.retarget(&from, to);
+        let moved: Vec<_> = self.triggers.keys().filter(|(table, _)| *table == from).cloned().collect();
+        for key in moved {
+            if let Some(text) = self.triggers.remove(&key) {
+                self.triggers.insert((to.clone(), key.1), text);
+            }
         }
         self.insert(to.clone(), relation);
     }
@@ -216,22 +262,36 @@ impl Relation {
         self.columns.iter_mut().find(|column| column.name == name)
     }
 
+    /// Foreign keys follow the table that they name.
+    fn retarget(&mut self, from: &Name, name: &Name) {
+        for constraint in &mut self.constraints {
+            if let Demand::Foreign { to, .. } = &mut constraint.demand
+                && (to == from || (to.schema.is_empty() && to.name == from.name))
+            {
+                to.clone_from(name);
+            }
+        }
+    }
+
     pub(crate) fn constraint(&self, name: &str) -> Option<&Constraint> {
         self.constraints.iter().find(|constraint| constraint.name == name)
     }
 
     /// Adds a constraint under the name that PostgreSQL would give it.
-    pub(crate) fn constrain(&mut self, table: &str, new: &NewConstraint, made: Made) {
-        let of = |columns: &[String], suffix: &str| match columns {
-            [] => format!("{table}_{suffix}"),
-            columns => format!("{table}_{}_{suffix}", columns.join("_")),
-        };
+    pub(crate) fn constrain(&mut self, table: &str, new: &NewConstraint, made: Made, dialect: Dialect) {
+        let of = |columns: &[String], suffix: &str| object_name(table, &columns.join("_"), suffix);
         let usual = match &new.demand {
-            Demand::Primary { .. } => format!("{table}_pkey"),
+            Demand::Primary { .. } => object_name(table, "", "pkey"),
             Demand::Unique { columns, .. } => of(columns, "key"),
             Demand::Foreign { columns, .. } => of(columns, "fkey"),
-            Demand::Check { .. } => format!("{table}_check"),
-            Demand::Exclude => format!("{table}_excl"),
+            Demand::Check { text, .. } => {
+                let mut named = self.columns.iter().filter(|column| mentions(text, &column.name));
+                match (named.next(), named.next()) {
+                    (Some(only), None) => object_name(table, &only.name, "check"),
+                    _ => object_name(table, "", "check"),
+                }
+            }
+            Demand::Exclude => object_name(table, "", "excl"),
             Demand::NotNull { column } => format!("{table}_{column}_not_null"),
         };
         let primary = match &new.demand {
@@ -240,8 +300,11 @@ impl Relation {
             _ => &[],
         };
         for column in &mut self.columns {
-            column.not_null |= primary.contains(&column.name);
+            column.not_null |= dialect == Dialect::Postgres && primary.contains(&column.name);
         }
+        let free = |name: &String| self.constraint(name).is_none();
+        let numbered = || (1..100).map(|number| format!("{usual}{number}")).find(free);
+        let usual = if free(&usual) { usual } else { numbered().unwrap_or(usual) };
         self.constraints.push(Constraint {
             name: new.name.clone().unwrap_or(usual),
             demand: new.demand.clone(),
@@ -272,13 +335,98 @@ impl Column {
             not_null: column.not_null,
             default: column.default.clone().filter(|default| !default.is_null()),
             numbered: column.numbered,
-            stored: column.stored,
+            refused: column.refused,
             made,
         }
     }
 
     /// Whether a row must name it.
     pub(crate) fn must_be_given(&self) -> bool {
-        self.not_null && self.default.is_none() && !self.numbered && !self.stored
+        self.not_null && self.default.is_none() && !self.numbered && !self.refused
+    }
+}
+
+/// Of keys with the same columns PostgreSQL makes one, the primary one, under the
+/// first name that is given (`transformIndexConstraints`).
+fn merge_keys(constraints: &mut Vec<NewConstraint>) {
+    let columns_of = |constraint: &NewConstraint| match &constraint.demand {
+        Demand::Primary { columns, .. } => Some((columns.clone(), false)),
+        Demand::Unique { columns, nulls, .. } => Some((columns.clone(), *nulls)),
+        _ => None,
+    };
+    constraints.sort_by_key(|constraint| !matches!(constraint.demand, Demand::Primary { .. }));
+    let mut kept: Vec<NewConstraint> = Vec::with_capacity(constraints.len());
+    for constraint in constraints.drain(..) {
+        let key = columns_of(&constraint);
+        match kept.iter_mut().find(|known| key.is_some() && columns_of(known) == key) {
+            Some(known) => known.name = known.name.take().or(constraint.name),
+            None => kept.push(constraint),
+        }
+    }
+    *constraints = kept;
+}
+
+/// The name that PostgreSQL gives: its parts are cut, the longer one first, until all
+/// of it has 63 bytes (`makeObjectName`).
+pub(crate) fn object_name(table: &str, columns: &str, suffix: &str) -> String {
+    let (mut first, mut second) = (table.len(), columns.len());
+    let rest = suffix.len() + 1 + usize::from(second > 0);
+    while first + second + rest > 63 {
+        if first > second { first -= 1 } else { second -= 1 }
+    }
+    let cut = |text: &str, mut end: usize| {
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text[..end].to_owned()
+    };
+    match columns {
+        "" => format!("{}_{suffix}", cut(table, first)),
+        _ => format!("{}_{}_{suffix}", cut(table, first), cut(columns, second)),
+    }
+}
+
+/// Whether an expression names a column, by its words.
+pub(crate) fn mentions(text: &str, column: &str) -> bool {
+    words(text).any(|word| word.eq_ignore_ascii_case(column))
+}
+
+/// The words of an expression.
+pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).filter(|word| !word.is_empty())
+}
+
+/// The expression with a column's name in the place of another.
+pub(crate) fn renamed(text: &str, from: &str, to: &str) -> String {
+    let mut found = String::with_capacity(text.len());
+    let mut word = String::new();
+    for c in text.chars().map(Some).chain([None]) {
+        match c {
+            Some(c) if c.is_alphanumeric() || matches!(c, '_' | '$') => word.push(c),
+            other => {
+                found.push_str(if word.eq_ignore_ascii_case(from) { to } else { &word });
+                word.clear();
+                found.extend(other);
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_cut_as_postgresql_cuts_them() {
+        assert_eq!(object_name("users", "email", "key"), "users_email_key");
+        assert_eq!(object_name("users", "", "pkey"), "users_pkey");
+        let long = object_name(&"t".repeat(60), &"c".repeat(20), "key");
+        assert_eq!((long.len(), long), (63, format!("{}_{}_key", "t".repeat(38), "c".repeat(20))));
+    }
+
+    #[test]
+    fn only_whole_words_are_renamed() {
+        assert_eq!(renamed("age > 1 AND page < Age", "age", "years"), "years > 1 AND page < years");
     }
 }

@@ -86,6 +86,24 @@ impl SqlType {
         if free { Work::Catalogue } else { Work::Rewrite }
     }
 
+    /// What SQLite makes of it ("Datatypes In SQLite", 3.1). Its INTEGER and NUMERIC
+    /// keep the same values.
+    pub(crate) fn affinity(&self) -> &'static str {
+        let name = self.name.to_ascii_lowercase();
+        let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
+        if has(&["int"]) {
+            "numeric"
+        } else if has(&["char", "clob", "text"]) {
+            "text"
+        } else if name.is_empty() || has(&["blob"]) {
+            "blob"
+        } else if has(&["real", "floa", "doub"]) {
+            "real"
+        } else {
+            "numeric"
+        }
+    }
+
     /// Whether every value that the old type could hold is one of the new type,
     /// and reads the same to code that was written for the old one.
     pub(crate) fn still_serves(&self, old: &Self) -> bool {

@@ -189,9 +189,11 @@ fn trigger(piece: &[TokenWithSpan]) -> Option<Action> {
     let name = words[named + 1..on]
         .iter()
         .find(|word| !matches!(word.keyword, Keyword::IF | Keyword::NOT | Keyword::EXISTS))?;
+    let text: Vec<String> = piece.iter().map(|token| token.token.to_string()).collect();
     Some(Action::CreateTrigger {
         table: Name::plain(words.get(on + 1)?.value.to_ascii_lowercase()),
         name: name.value.to_ascii_lowercase(),
+        text: text.join(" "),
     })
 }
 
@@ -219,10 +221,13 @@ fn lower(parsed: &ast::Statement) -> Vec<Action> {
                 columns: it
                     .columns
                     .iter()
-                    .map(|column| column.column.expr.to_string().to_ascii_lowercase())
+                    .map(|column| {
+                        column.column.expr.to_string().trim_matches(['"', '`', '[', ']']).to_ascii_lowercase()
+                    })
                     .collect(),
                 unique: it.unique,
-                partial: it.predicate.is_some(),
+                filter: it.predicate.as_ref().map(|it| format!("WHERE {it}")),
+                nulls: false,
                 concurrently: false,
                 if_not_exists: it.if_not_exists,
             }]
@@ -231,8 +236,17 @@ fn lower(parsed: &ast::Statement) -> Vec<Action> {
             names.iter().filter_map(|found| drop(*object_type, *if_exists, name(found)?)).collect()
         }
         ast::Statement::CreateView(it) => {
-            let created =
-                name(&it.name).map(|name| Action::CreateView { name, kind: Kind::View, replace: false });
+            let columns: Vec<String> = it.columns.iter().map(|column| word(&column.name)).collect();
+            let (mut sources, mut narrowed) = (Vec::new(), false);
+            read(&it.query.body, &mut sources, &mut narrowed);
+            let text = format!("{} {}", columns.join(", "), it.query).trim().to_owned();
+            let created = name(&it.name).map(|name| Action::CreateView {
+                name,
+                kind: Kind::View,
+                replace: false,
+                text,
+                sources,
+            });
             created.into_iter().collect()
         }
         ast::Statement::Update(it) => {
@@ -262,7 +276,10 @@ fn lower(parsed: &ast::Statement) -> Vec<Action> {
             }
             name(found).map(|table| Action::Insert { table, from, narrowed }).into_iter().collect()
         }
-        ast::Statement::DropTrigger(_) => Vec::new(),
+        ast::Statement::DropTrigger(it) => name(&it.trigger_name)
+            .map(|name| Action::DropNamedTrigger { name: name.name })
+            .into_iter()
+            .collect(),
         ast::Statement::StartTransaction { .. } => vec![Action::Begin],
         ast::Statement::Commit { .. } => vec![Action::Commit],
         ast::Statement::Rollback { savepoint: None, .. } => vec![Action::Rollback],
@@ -339,6 +356,7 @@ fn alter(table: &Name, operation: &AlterTableOperation) -> Vec<Action> {
                 table: table.clone(),
                 column: word(column),
                 if_exists: *if_exists,
+                cascade: false,
             })
             .collect(),
         AlterTableOperation::RenameColumn { old_column_name, new_column_name } => {
@@ -366,12 +384,32 @@ fn create_table(it: &ast::CreateTable) -> Option<Action> {
     new.constraints = it.constraints.iter().filter_map(constraint).collect();
     for constraint in &new.constraints {
         if let Demand::Primary { columns, .. } = &constraint.demand {
+            let alone = columns.len() == 1;
             for column in new.columns.iter_mut().filter(|column| columns.contains(&column.name)) {
-                column.not_null = true;
+                let declared = it.columns.iter().find(|found| word(&found.name) == column.name);
+                key_column(column, alone && declared.is_some_and(is_row_number), it.without_rowid);
             }
         }
     }
+    for (column, declared) in new.columns.iter_mut().zip(&it.columns) {
+        if declared.options.iter().any(|option| matches!(option.option, ColumnOption::PrimaryKey(_))) {
+            key_column(column, is_row_number(declared), it.without_rowid);
+        }
+    }
     Some(Action::CreateTable { name: created, table: Box::new(new) })
+}
+
+/// Whether a column that is the whole key is the number of the row: only where its
+/// type is exactly `INTEGER`.
+fn is_row_number(found: &ast::ColumnDef) -> bool {
+    found.data_type.to_string().eq_ignore_ascii_case("integer")
+}
+
+/// A column of the primary key. SQLite lets it be null, for old times' sake, unless
+/// it is the row's number or the table has none.
+fn key_column(column: &mut NewColumn, row_number: bool, without_rowid: bool) {
+    column.numbered |= row_number && !without_rowid;
+    column.not_null |= row_number || without_rowid;
 }
 
 fn column(found: &ast::ColumnDef) -> NewColumn {
@@ -398,16 +436,15 @@ fn column(found: &ast::ColumnDef) -> NewColumn {
             }
             ColumnOption::Generated { generation_expr: Some(_), .. } => {
                 column.stored = true;
+                column.refused = true;
                 continue;
             }
-            ColumnOption::PrimaryKey(_) => {
-                column.numbered |= column.sql_type.name == "int4";
-                column.not_null = true;
-                Demand::Primary { columns: own.clone(), using_index: None }
+            ColumnOption::PrimaryKey(_) => Demand::Primary { columns: own.clone(), using_index: None },
+            ColumnOption::Unique(_) => {
+                Demand::Unique { columns: own.clone(), using_index: None, nulls: false }
             }
-            ColumnOption::Unique(_) => Demand::Unique { columns: own.clone(), using_index: None },
-            ColumnOption::ForeignKey(it) => match self::name(&it.foreign_table) {
-                Some(to) => Demand::Foreign { columns: own.clone(), to },
+            ColumnOption::ForeignKey(it) => match foreign(it, own.clone()) {
+                Some(demand) => demand,
                 None => continue,
             },
             ColumnOption::Check(it) => Demand::Check { text: it.expr.to_string(), not_null: None },
@@ -416,6 +453,21 @@ fn column(found: &ast::ColumnDef) -> NewColumn {
         column.constraints.push(NewConstraint { name, demand, not_valid: false });
     }
     column
+}
+
+fn foreign(found: &ast::ForeignKeyConstraint, columns: Vec<String>) -> Option<Demand> {
+    let no_action = ast::ReferentialAction::NoAction;
+    let action = |when: &str, action: &Option<ast::ReferentialAction>| {
+        action.filter(|it| *it != no_action).map(|it| format!("on {when} {it}").to_ascii_lowercase())
+    };
+    let said: Vec<String> =
+        action("delete", &found.on_delete).into_iter().chain(action("update", &found.on_update)).collect();
+    Some(Demand::Foreign {
+        columns,
+        to: name(&found.foreign_table)?,
+        keys: found.referred_columns.iter().map(word).collect(),
+        then: said.join(" "),
+    })
 }
 
 fn constraint(found: &TableConstraint) -> Option<NewConstraint> {
@@ -427,14 +479,14 @@ fn constraint(found: &TableConstraint) -> Option<NewConstraint> {
     };
     let (given, demand) = match found {
         TableConstraint::Unique(it) => {
-            (&it.name, Demand::Unique { columns: key(&it.columns), using_index: None })
+            (&it.name, Demand::Unique { columns: key(&it.columns), using_index: None, nulls: false })
         }
         TableConstraint::PrimaryKey(it) => {
             (&it.name, Demand::Primary { columns: key(&it.columns), using_index: None })
         }
         TableConstraint::ForeignKey(it) => {
             let columns = it.columns.iter().map(word).collect();
-            (&it.name, Demand::Foreign { columns, to: name(&it.foreign_table)? })
+            (&it.name, foreign(it, columns)?)
         }
         TableConstraint::Check(it) => (&it.name, Demand::Check { text: it.expr.to_string(), not_null: None }),
         _ => return None,
@@ -459,7 +511,9 @@ mod tests {
         let text = "create trigger t after insert on Users begin update a set b = case when 1 then 2 end; end; drop table x";
         let found = actions(text);
         assert_eq!(found.len(), 2);
-        assert_eq!(found[0], Action::CreateTrigger { table: Name::plain("users"), name: "t".into() });
+        assert!(
+            matches!(&found[0], Action::CreateTrigger { table, name, .. } if *table == Name::plain("users") && name == "t")
+        );
     }
 
     #[test]

@@ -78,15 +78,25 @@ impl Lowering<'_> {
             }
             Stmt::CreateView(it) => {
                 let replace = it.or_replace().is_some();
+                let (text, sources) = query(node, it.query());
                 done.extend(named(it.view()).map(|name| Action::CreateView {
                     name,
                     kind: Kind::View,
                     replace,
+                    text,
+                    sources,
                 }));
             }
             Stmt::CreateMaterializedView(it) => {
                 let kind = Kind::MaterializedView;
-                done.extend(named(it.view()).map(|name| Action::CreateView { name, kind, replace: false }));
+                let (text, sources) = query(node, it.query());
+                done.extend(named(it.view()).map(|name| Action::CreateView {
+                    name,
+                    kind,
+                    replace: false,
+                    text,
+                    sources,
+                }));
             }
             Stmt::AlterView(it) => done.extend(alter_view(it)),
             Stmt::CreateIndex(it) => done.extend(create_index(it)),
@@ -113,7 +123,7 @@ impl Lowering<'_> {
             Stmt::CreateTrigger(it) => {
                 let table = it.on_relation().and_then(|it| name(it.syntax()));
                 if let (Some(table), Some(name)) = (table, word(it.trigger())) {
-                    done.push(Action::CreateTrigger { table, name });
+                    done.push(Action::CreateTrigger { table, name, text: text(node) });
                 }
             }
             Stmt::DropTrigger(it) => {
@@ -188,7 +198,8 @@ fn create_index(it: &ast::CreateIndex) -> Option<Action> {
         name: word(it.index()).map(|index| table.renamed(&index)),
         columns: columns.collect(),
         unique: it.unique_token().is_some(),
-        partial: it.where_clause().is_some(),
+        filter: it.where_clause().map(|it| text(it.syntax())),
+        nulls: super::table::nulls_alike(it.nulls_distinct_option()),
         concurrently: it.concurrently_token().is_some(),
         if_not_exists: it.if_not_exists().is_some(),
         table,
@@ -203,6 +214,14 @@ fn reindex(it: &ast::Reindex) -> Action {
         _ => (None, None),
     };
     Action::Reindex { index, table, concurrently }
+}
+
+/// The text of a view, its list of columns with it, and what it reads.
+fn query(node: &squawk_syntax::SyntaxNode, found: Option<ast::SelectVariant>) -> (String, Vec<Name>) {
+    let columns = node.children().find_map(ast::ColumnList::cast).map(|it| text(it.syntax()));
+    let select = found.as_ref().map(|it| text(it.syntax())).unwrap_or_default();
+    let sources = found.as_ref().map(|it| sources(it.syntax())).unwrap_or_default();
+    (format!("{} {select}", columns.unwrap_or_default()).trim().to_owned(), sources)
 }
 
 /// Statements that change rows.

@@ -4,7 +4,7 @@ use squawk_syntax::ast::{self, AlterColumnOption, AlterTableAction, AstNode, Con
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::Lowering;
-use super::syntax::{default, is_serial, name, named, sql_type, text, word, words};
+use super::syntax::{default, is_serial, name, named, sql_type, text, tokens, word, words};
 use crate::action::{Action, Demand, Kind, NewColumn, NewConstraint, NewTable, Storage};
 use crate::name::Name;
 
@@ -67,6 +67,7 @@ fn alter(table: &Name, action: &AlterTableAction) -> Option<Action> {
             table,
             column: word(drop.column_name_ref())?,
             if_exists: drop.if_exists().is_some(),
+            cascade: tokens(drop.syntax()).any(|token| token.kind() == SyntaxKind::CASCADE_KW),
         },
         AlterTableAction::RenameColumn(rename) => Action::RenameColumn {
             table,
@@ -136,7 +137,15 @@ fn alter_column(table: Name, column: String, option: &AlterColumnOption) -> Opti
             Action::SetDefault { table, column, default: default(set.expr()?.syntax()) }
         }
         AlterColumnOption::DropDefault(_) => Action::DropDefault { table, column },
-        AlterColumnOption::AddGenerated(_) => Action::AddIdentity { table, column },
+        AlterColumnOption::AddGenerated(it) => {
+            Action::AddIdentity { table, column, always: always(it.syntax()) }
+        }
+        AlterColumnOption::SetGenerated(it) => {
+            Action::SetIdentity { table, column, always: always(it.syntax()) }
+        }
+        AlterColumnOption::DropIdentity(_) | AlterColumnOption::DropExpression(_) => {
+            Action::DropGenerated { table, column }
+        }
         _ => Action::Other,
     })
 }
@@ -170,11 +179,13 @@ fn constrain(column: &mut NewColumn, constraint: &Constraint) {
         Constraint::NullConstraint(_) => {}
         Constraint::DefaultConstraint(it) => column.default = it.expr().map(|expr| default(expr.syntax())),
         Constraint::GeneratedConstraint(it) => match it.generated_as() {
-            Some(ast::GeneratedAs::GeneratedIdentity(_)) => {
+            Some(ast::GeneratedAs::GeneratedIdentity(it)) => {
                 column.numbered = true;
+                column.refused = always(it.syntax());
                 column.not_null = true;
             }
             Some(ast::GeneratedAs::GeneratedStored(it)) => {
+                column.refused = true;
                 column.stored = !matches!(it.generated_kind(), Some(ast::GeneratedKind::Virtual(_)));
             }
             None => {}
@@ -201,19 +212,26 @@ fn demand(constraint: &Constraint) -> Option<NewConstraint> {
             let expr = it.expr()?;
             Demand::Check { text: text(expr.syntax()), not_null: not_null(expr.syntax()) }
         }
-        Constraint::UniqueConstraint(it) => {
-            Demand::Unique { columns: key(it.index_parameters()), using_index: using(it.using_index()) }
-        }
+        Constraint::UniqueConstraint(it) => Demand::Unique {
+            columns: key(it.index_parameters()),
+            using_index: using(it.using_index()),
+            nulls: nulls_alike(it.index_parameters().and_then(|it| it.nulls_distinct_option())),
+        },
         Constraint::PrimaryKeyConstraint(it) => {
             Demand::Primary { columns: key(it.index_parameters()), using_index: using(it.using_index()) }
         }
         Constraint::ForeignKeyConstraint(it) => Demand::Foreign {
             columns: words(it.from_columns().as_ref().map(AstNode::syntax), SyntaxKind::COLUMN_NAME_REF),
             to: named(it.table_name_ref())?,
+            keys: words(it.to_columns().as_ref().map(AstNode::syntax), SyntaxKind::COLUMN_NAME_REF),
+            then: then(it.match_type(), it.referential_actions()),
         },
-        Constraint::ReferencesConstraint(it) => {
-            Demand::Foreign { columns: Vec::new(), to: named(it.table())? }
-        }
+        Constraint::ReferencesConstraint(it) => Demand::Foreign {
+            columns: Vec::new(),
+            to: named(it.table())?,
+            keys: word(it.column()).into_iter().collect(),
+            then: then(it.match_type(), it.referential_actions()),
+        },
         Constraint::ExcludeConstraint(_) => Demand::Exclude,
         Constraint::NotNullConstraint(it) => Demand::NotNull { column: word(it.column_name_ref())? },
         _ => return None,
@@ -228,6 +246,26 @@ fn demand(constraint: &Constraint) -> Option<NewConstraint> {
 fn key(parameters: Option<ast::IndexParameters>) -> Vec<String> {
     let list = parameters.and_then(|it| it.column_list());
     words(list.as_ref().map(AstNode::syntax), SyntaxKind::COLUMN_NAME_REF)
+}
+
+/// `MATCH …` and `ON …`, in lower case.
+fn then(matched: Option<ast::MatchType>, actions: impl Iterator<Item = ast::ReferentialAction>) -> String {
+    let mut said: Vec<String> = actions.map(|action| text(action.syntax()).to_ascii_lowercase()).collect();
+    said.retain(|said| !said.ends_with("no action"));
+    said.extend(matched.map(|matched| text(matched.syntax()).to_ascii_lowercase()));
+    said.retain(|said| said != "match simple");
+    said.sort();
+    said.join(" ")
+}
+
+/// `GENERATED ALWAYS`.
+fn always(node: &SyntaxNode) -> bool {
+    tokens(node).any(|token| token.kind() == SyntaxKind::ALWAYS_KW)
+}
+
+/// `NULLS NOT DISTINCT`.
+pub(super) fn nulls_alike(option: Option<ast::NullsDistinctOption>) -> bool {
+    matches!(option, Some(ast::NullsDistinctOption::NullsNotDistinct(_)))
 }
 
 fn using(index: Option<ast::UsingIndexName>) -> Option<String> {

@@ -35,7 +35,7 @@ fn judge(action: &Action, cx: &Context<'_>) -> Option<Said> {
         }
         _ => return None,
     };
-    let Demand::Foreign { columns, to } = &constraint.demand else { return None };
+    let Demand::Foreign { columns, to, .. } = &constraint.demand else { return None };
     if !cx.large(table) {
         return None;
     }

@@ -23,7 +23,7 @@ rule! {
 fn judge(action: &Action, cx: &Context<'_>) -> Option<Said> {
     let (table, name, known) = match action {
         Action::DropTrigger { table, name } => {
-            (table, name, cx.schema.triggers.contains(&(cx.schema.resolve(table), name.clone())))
+            (table, name, cx.schema.triggers.contains_key(&(cx.schema.resolve(table), name.clone())))
         }
         Action::DisableTrigger { table, name } => (table, name, true),
         _ => return None,

@@ -233,6 +233,8 @@ impl Touch<'_> {
             | Action::SetNotNull { table, .. }
             | Action::DropNotNull { table, .. }
             | Action::AddIdentity { table, .. }
+            | Action::SetIdentity { table, .. }
+            | Action::DropGenerated { table, .. }
             | Action::DropConstraint { table, .. }
             | Action::ValidateConstraint { table, .. }
             | Action::RenameConstraint { table, .. }
