@@ -31,6 +31,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("evidence-keyless", &["evidence-trust", "model"]),
     ("release", &["model"]),
     ("decision", &["model"]),
+    ("health", &["model"]),
     ("rollout-core", &["decision", "model"]),
     ("rollout-switch", &["model"]),
     ("rollout-local", &["model", "oci", "rollout-core", "rollout-switch"]),
