@@ -37,6 +37,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("rollout-local", &["model", "oci", "rollout-core", "rollout-switch"]),
     ("rollout-engine", &["model", "oci", "rollout-core", "rollout-switch"]),
     ("rollout-kubernetes", &["model", "rollout-core"]),
+    ("rollout-backfill", &["database", "evidence-migration-lint", "model"]),
     ("ledger", &["model"]),
     (
         "pipeline",

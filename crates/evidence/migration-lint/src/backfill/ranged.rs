@@ -49,6 +49,12 @@ impl Ranged {
         render(&self.parts, above, Some(up_to))
     }
 
+    /// Whether a look at the rows tells if anything is left to do: the statement makes
+    /// its own condition false.
+    pub fn tells(&self) -> bool {
+        self.left.is_some()
+    }
+
     /// `SELECT 1 …` of one row that the statement would still change, in the same
     /// range or without an end; nothing where that cannot be told from the statement.
     pub fn left(&self, above: Option<&[String]>, up_to: Option<&[String]>) -> Option<String> {
