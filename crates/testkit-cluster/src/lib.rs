@@ -39,6 +39,7 @@ pub use faults::{Chaos, Fault, Seen, When};
 pub use kinds::Kind;
 pub use kubelet::Behaviour;
 pub use settings::{Node, Pace, Settings};
+pub use traffic::{Load, Outcome};
 
 /// The version that the server says it is.
 pub const VERSION: &str = "v1.36.0";

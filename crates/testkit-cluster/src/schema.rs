@@ -21,6 +21,9 @@ pub(crate) enum Shape {
     Set,
 }
 
+/// The type of an item that is one value for all its fields.
+pub(crate) const WHOLE: &str = "Whole";
+
 /// Fields that a client may leave out of a key, and what they are then.
 pub(crate) const KEY_DEFAULTS: &[(&str, &str)] = &[("protocol", "TCP")];
 
@@ -80,7 +83,7 @@ const TYPES: &[(&str, &[(&str, Shape)])] = &[
         "Meta",
         &[
             ("finalizers", Shape::Set),
-            ("ownerReferences", Shape::Keyed { keys: &["uid"], of: "" }),
+            ("ownerReferences", Shape::Keyed { keys: &["uid"], of: WHOLE }),
             ("managedFields", Shape::Atomic),
         ],
     ),
@@ -95,7 +98,7 @@ const TYPES: &[(&str, &[(&str, Shape)])] = &[
             ("initContainers", named("Container")),
             ("ephemeralContainers", named("Container")),
             ("volumes", named("Volume")),
-            ("imagePullSecrets", named("")),
+            ("imagePullSecrets", named(WHOLE)),
             ("resourceClaims", named("")),
             ("schedulingGates", named("")),
             ("hostAliases", Shape::Keyed { keys: &["ip"], of: "" }),
@@ -131,6 +134,7 @@ const TYPES: &[(&str, &[(&str, Shape)])] = &[
             ("resourceFieldRef", Shape::Atomic),
         ],
     ),
+    (WHOLE, &[]),
     ("Volume", &[]),
     ("PodStatus", &[CONDITIONS, ("podIPs", Shape::Keyed { keys: &["ip"], of: "" })]),
     ("Service", &[META, ("spec", Shape::Plain("ServiceSpec")), CONDITIONED]),

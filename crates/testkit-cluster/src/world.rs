@@ -207,6 +207,7 @@ impl World {
         self.store.clock = at;
         self.timers = self.timers.split_off(&(at + 1));
         self.settle();
+        self.send_due();
         self.notify();
     }
 

@@ -8,7 +8,7 @@ use super::{Review, Verb, WriteOptions, defaults, validate};
 use crate::apply::{self, Operation};
 use crate::failure::Failure;
 use crate::kinds::Kind;
-use crate::object::{at, default, is_leaving, list, name, namespace, remove, set, text, time};
+use crate::object::{at, default, is_leaving, list, name, namespace, remove, set, text, tidy, time};
 use crate::patch;
 use crate::store::Key;
 use crate::world::World;
@@ -47,12 +47,13 @@ impl World {
         remove(&mut object, "/metadata/managedFields");
         defaults::fill(kind, &mut object);
         let writer = options.writer(kind, self.now, Operation::Update);
-        apply::note_update(kind, &json!({}), &mut object, &writer);
+        apply::note_update(kind, &apply::blank(), &mut object, &writer);
         self.keep_new(kind, object, options)
     }
 
     fn prepare_new(&mut self, kind: &'static Kind, within: &str, object: &mut Value) -> Result<(), Failure> {
         check_type(kind, object)?;
+        tidy(object);
         if !text(object, "/metadata/resourceVersion").is_empty() {
             return Err(Failure::bad_request("resourceVersion should not be set on objects to be created"));
         }
@@ -286,6 +287,7 @@ impl World {
         options: &WriteOptions,
         operation: Operation,
     ) -> Result<Value, Failure> {
+        tidy(&mut object);
         self.only_what_may_change(kind, live, &mut object, &options.subresource);
         if operation == Operation::Update {
             let noted = at(live, "/metadata/managedFields").clone();
@@ -329,9 +331,14 @@ impl World {
         match subresource {
             "status" => {
                 let status = at(object, "/status").clone();
+                let annotations = at(object, "/metadata/annotations").clone();
                 let managed = at(object, "/metadata/managedFields").clone();
                 *object = live.clone();
                 set(object, "/status", status);
+                // Controllers note revisions with the status.
+                if !annotations.is_null() {
+                    set(object, "/metadata/annotations", annotations);
+                }
                 set(object, "/metadata/managedFields", managed);
             }
             _ if kind.has_status() => match live.get("status") {

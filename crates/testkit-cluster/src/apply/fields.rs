@@ -22,6 +22,41 @@ impl FieldSet {
         set
     }
 
+    /// The lists and maps of `after` that are not in `before` at all.
+    pub(crate) fn made(before: &Value, after: &Value, root: &'static str) -> Self {
+        let mut set = Self::default();
+        set.add_made(before, after, root);
+        set
+    }
+
+    fn add_made(&mut self, before: &Value, after: &Value, of: &'static str) {
+        for (name, value) in after.as_object().into_iter().flatten() {
+            let element = format!("f:{name}");
+            let old = before.get(name).unwrap_or(&Value::Null);
+            let mut inside = Self::default();
+            let is_new = old.is_null();
+            match (schema::field(of, name), value) {
+                (Shape::Plain(of), Value::Object(map)) if !map.is_empty() => inside.add_made(old, value, of),
+                (Shape::Keyed { keys, of }, Value::Array(items)) => {
+                    for item in items {
+                        let key = key_element(item, keys);
+                        let old =
+                            old.as_array().into_iter().flatten().find(|old| key_element(old, keys) == key);
+                        let mut fields = Self::default();
+                        fields.add_made(old.unwrap_or(&Value::Null), item, of);
+                        inside.put_child(key, fields);
+                    }
+                }
+                (Shape::Set, _) => {}
+                _ => continue,
+            }
+            if is_new {
+                self.members.insert(element.clone());
+            }
+            self.put_child(element, inside);
+        }
+    }
+
     fn add_object(&mut self, object: &Value, of: &'static str) {
         for (name, value) in object.as_object().into_iter().flatten() {
             self.add(format!("f:{name}"), value, schema::field(of, name));
@@ -38,7 +73,9 @@ impl FieldSet {
                 for item in items {
                     let key = key_element(item, keys);
                     within.members.insert(key.clone());
-                    within.children.entry(key).or_default().add_object(item, of);
+                    if of != schema::WHOLE {
+                        within.children.entry(key).or_default().add_object(item, of);
+                    }
                 }
                 self.tidy(&element);
             }

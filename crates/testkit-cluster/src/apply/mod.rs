@@ -11,7 +11,7 @@ mod merge;
 pub(crate) use fields::FieldSet;
 pub(crate) use managers::{Managers, Operation, Writer};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::kinds::Kind;
@@ -58,12 +58,24 @@ pub(crate) fn apply(
 pub(crate) fn note_update(kind: &Kind, live: &Value, object: &mut Value, writer: &Writer<'_>) {
     let root = schema::root(kind.kind);
     let mut managers = Managers::of(live);
-    let changed = Changes::between(&stripped(live), &stripped(object), root);
+    let (before, after) = (stripped(live), stripped(object));
+    let mut changed = Changes::between(&before, &after, root);
+    // Whoever makes a list or a map anew owns that, too.
+    changed.added = changed.added.union(&FieldSet::made(&before, &after, root));
     let touched = changed.modified.union(&changed.added);
     managers.take_away(writer, &touched.union(&changed.removed));
     let own = managers.set(writer).cloned().unwrap_or_default();
     managers.put(writer, own.difference(&changed.removed).union(&touched));
     managers.write(object);
+}
+
+/// An object that is there and holds nothing: the fields that every object of
+/// a kind has, and that nobody makes.
+pub(crate) fn blank() -> Value {
+    json!({
+        "metadata": {}, "status": {},
+        "spec": {"template": {"metadata": {}, "spec": {"containers": []}}, "strategy": {}, "containers": []},
+    })
 }
 
 /// What is different between two states.
