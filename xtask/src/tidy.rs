@@ -38,6 +38,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("rollout-engine", &["model", "oci", "rollout-core", "rollout-switch"]),
     ("rollout-kubernetes", &["model", "rollout-core"]),
     ("rollout-backfill", &["database", "evidence-migration-lint", "model"]),
+    ("rollout-migrate", &["database", "evidence-migration-lint", "model"]),
     ("ledger", &["model"]),
     (
         "pipeline",
