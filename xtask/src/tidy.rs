@@ -28,6 +28,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("evidence-trust", &["model"]),
     ("evidence-contract", &["model"]),
     ("evidence-migration-lint", &["model"]),
+    ("evidence-lock-trace", &["database", "evidence-migration-lint", "model"]),
     ("evidence-keyless", &["evidence-trust", "model"]),
     ("release", &["model"]),
     ("decision", &["model"]),

@@ -49,7 +49,10 @@ pub use layout::Layout;
 pub use lint::{lint, schema};
 pub use offer::{Offer, OfferedColumn, OfferedRelation};
 pub use options::{Declared, Dialect, File, Limits, Options, Released};
-pub use report::{Class, FileReport, Finding, Ignored, Lock, Report, Severity, Statement, Work};
+pub use report::{
+    Class, FileReport, Finding, Ignored, Lock, Report, Severity, Statement, Traced, TracedLock, TracedOn,
+    Withdrawn, Work,
+};
 pub use rules::{Example, PAGES as RULE_PAGES, RULES, Rule};
 pub use schema::Schema;
 pub use script::{Script, ScriptStatement, Scripts, Standalone, Touches, Unsupported, scripts};

@@ -146,6 +146,7 @@ impl<'a> Replay<'a> {
             layout: self.directory.layout,
             files: reports,
             ignored: self.directory.ignored,
+            trace: None,
         };
         (report, self.schema, parts)
     }
@@ -243,6 +244,7 @@ impl<'t> OneFile<'t> {
                 column,
                 locks: locks.collect(),
                 work: work.into(),
+                trace: None,
             });
         }
     }
@@ -426,6 +428,8 @@ impl<'t> OneFile<'t> {
             statements: self.statements,
             statement_count: self.ahead.statements,
             not_understood: self.not_understood,
+            withdrawn: Vec::new(),
+            untraced: None,
         }
     }
 }

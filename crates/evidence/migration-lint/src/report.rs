@@ -99,6 +99,72 @@ pub struct Statement {
     pub locks: Vec<Lock>,
     /// What it does with the rows.
     pub work: Work,
+    /// What it really did, where it was traced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Traced>,
+}
+
+/// What a statement did when it ran on a scratch database.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traced {
+    /// The locks that it took on tables, views and indexes.
+    pub locks: Vec<TracedLock>,
+    /// Tables that it wrote again: their file changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rewritten: Vec<String>,
+    /// Indexes of tables that were there which it built, also again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indexes: Vec<String>,
+    /// Tables that were there which it read from end to end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scanned: Vec<String>,
+    /// How long it took, in microseconds; on few rows this says little.
+    pub duration_us: u64,
+    /// Whether the locks were looked at from outside while it ran, since it cannot be
+    /// in a transaction: a short lock may be missing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sampled: bool,
+    /// Why it was not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_run: Option<String>,
+    /// What the database said, where it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+}
+
+/// A lock that was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TracedLock {
+    /// The table, the view or the index.
+    pub on: String,
+    /// E.g. `ACCESS EXCLUSIVE`.
+    pub mode: String,
+    /// Whether it was there before this release.
+    pub in_use: bool,
+    /// Whether an earlier statement of the transaction took it already.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub earlier: bool,
+}
+
+/// A finding that the trace refuted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withdrawn {
+    /// What was found without the trace.
+    pub finding: Finding,
+    /// What the trace showed.
+    pub reason: String,
+}
+
+/// Where a report was traced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TracedOn {
+    /// The version of the server, e.g. `15.14`.
+    pub server: String,
+    /// Whether rows were put in before the new migrations ran.
+    pub rows: bool,
+    /// A scratch database that could not be dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_behind: Option<String>,
 }
 
 /// One file.
@@ -116,6 +182,12 @@ pub struct FileReport {
     pub statement_count: usize,
     /// How many of them were not understood; each has a finding.
     pub not_understood: usize,
+    /// Findings that the trace refuted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withdrawn: Vec<Withdrawn>,
+    /// Why the trace ended before the end of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untraced: Option<String>,
 }
 
 /// A directory.
@@ -129,6 +201,9 @@ pub struct Report {
     pub files: Vec<FileReport>,
     /// Files that the tool would not run, with the reason.
     pub ignored: Vec<Ignored>,
+    /// Where it was traced, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TracedOn>,
 }
 
 /// A file that is no migration.

@@ -199,8 +199,11 @@ fn narrower(demand: &RowDemand, needed: &NeededRelation) -> bool {
 
 /// Whether rows fulfil a demand by what the release leaves out of them.
 fn left_alone(demand: &RowDemand, needed: &NeededRelation, found: &OfferedRelation) -> bool {
-    // What the release does not give holds null, or a default.
+    // What the release does not give holds null, or a default, unless a trigger fills it.
     let left = |name: &str| {
+        if !found.triggers.is_empty() {
+            return None;
+        }
         let column = found.columns.get(name)?;
         (!needed.columns.contains_key(name)).then_some(column)
     };

@@ -182,7 +182,7 @@ fn foreign(random: &mut Rng, database: &Database, table: &Table) -> Option<Forei
 }
 
 fn check(random: &mut Rng, table: &Table, database: &Database) -> Option<Check> {
-    let column = one(random, &table.columns)?;
+    let column = one(random, &table.columns).filter(|column| column.own == Own::No)?;
     let name = quoted(&column.name);
     let text = if random.u8(0..5) == 0 {
         format!("{name} IS NOT NULL")
