@@ -106,6 +106,12 @@ fn is_trigger(piece: &[TokenWithSpan]) -> bool {
     words.next() == Some(Keyword::CREATE) && words.any(|word| word == Keyword::TRIGGER)
 }
 
+fn is_pragma(piece: &[TokenWithSpan]) -> bool {
+    piece
+        .first()
+        .is_some_and(|token| matches!(&token.token, Token::Word(word) if word.keyword == Keyword::PRAGMA))
+}
+
 fn one(
     piece: Vec<TokenWithSpan>,
     said: Vec<String>,
@@ -119,6 +125,9 @@ fn one(
     let mut actions = Vec::new();
     if is_trigger(&piece) {
         actions.extend(trigger(&piece));
+    } else if is_pragma(&piece) {
+        // `PRAGMA foreign_keys=OFF` has a value that is none to the parser.
+        actions.push(Action::Other);
     } else if let Some(why) = bound(&piece) {
         match inserted(&piece) {
             Some(table) => actions.push(Action::Insert { table, from: Vec::new(), narrowed: true }),
