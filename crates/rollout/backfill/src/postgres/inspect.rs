@@ -115,7 +115,7 @@ pub(super) async fn table(connection: &Connection, declaration: &Declaration) ->
 }
 
 /// The keys of the unique btree indexes that hold for each row at once, whose
-/// columns all go the same way.
+/// columns all go the same way and are never NULL.
 async fn unique_keys(connection: &Connection, table: u32) -> Result<Vec<Vec<String>>, Error> {
     let sql = "SELECT array_agg(a.attname::text ORDER BY k.place) \
                FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam \
@@ -123,7 +123,7 @@ async fn unique_keys(connection: &Connection, table: u32) -> Result<Vec<Vec<Stri
                JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.column_number \
                WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indimmediate \
                AND i.indpred IS NULL AND i.indexprs IS NULL AND m.amname = 'btree' AND k.place <= i.indnkeyatts \
-               GROUP BY i.indexrelid, i.indisprimary HAVING count(DISTINCT k.way) = 1 \
+               GROUP BY i.indexrelid, i.indisprimary HAVING count(DISTINCT k.way) = 1 AND bool_and(a.attnotnull) \
                ORDER BY i.indisprimary DESC, i.indexrelid";
     let found = connection.query(sql, &[&table]).await;
     let found = found.map_err(|error| connection.failed("look at the indexes", error))?;

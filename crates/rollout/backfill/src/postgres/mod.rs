@@ -310,14 +310,14 @@ impl<'a> Composed<'a> {
     /// `FROM table WHERE key > … AND key <= … ORDER BY key`.
     fn range(&self, above: bool) -> String {
         let (above, up_to) = self.bounds(above);
-        let key = self.declaration.walk.key_sql();
+        let key = self.key();
         let row = |values: &[String]| match values {
             [one] => one.clone(),
             several => format!("({})", several.join(", ")),
         };
         let above = above.map(|above| format!("{} > {} AND ", row(&key), row(&above))).unwrap_or_default();
         format!(
-            "FROM {} WHERE {above}{} <= {} ORDER BY {}",
+            "FROM {} AS walked WHERE {above}{} <= {} ORDER BY {}",
             self.declaration.walk.table_sql(),
             row(&key),
             row(&up_to),
@@ -325,9 +325,14 @@ impl<'a> Composed<'a> {
         )
     }
 
+    /// The columns, qualified: in ORDER BY a bare name would be that of the output,
+    /// and so the order that of the texts.
+    fn key(&self) -> Vec<String> {
+        self.declaration.walk.key_sql().iter().map(|column| format!("walked.{column}")).collect()
+    }
+
     fn key_texts(&self) -> String {
-        let texts: Vec<String> =
-            self.declaration.walk.key_sql().iter().map(|column| format!("{column}::text")).collect();
+        let texts: Vec<String> = self.key().iter().map(|column| format!("{column}::text")).collect();
         texts.join(", ")
     }
 
@@ -347,12 +352,13 @@ impl<'a> Composed<'a> {
     }
 
     fn ends(&self) -> (String, String) {
-        let key = self.declaration.walk.key_sql();
+        let key = self.key();
         let (keys, table) = (self.key_texts(), self.declaration.walk.table_sql());
         let order =
             |direction: &str| key.iter().map(|it| format!("{it} {direction}")).collect::<Vec<_>>().join(", ");
-        let one =
-            |direction: &str| format!("SELECT {keys} FROM {table} ORDER BY {} LIMIT 1", order(direction));
+        let one = |direction: &str| {
+            format!("SELECT {keys} FROM {table} AS walked ORDER BY {} LIMIT 1", order(direction))
+        };
         (one("ASC"), one("DESC"))
     }
 
