@@ -157,13 +157,18 @@ fn write_home(
         before: if begins { before() } else { record.before.clone() },
     };
     let bounds = Bounds::of(desired, home.replicas(), setting.max_surge);
+    // Only two workloads have to be told apart; what is there stays, since
+    // taking it away would replace every pod.
+    let has_label = home.pod_labels().get(names::SLOT).map(String::as_str) == Some(names::HOME);
+    let labelled = has_label || (desired.strategy == Strategy::BlueGreen && roles.candidate.is_some());
     let as_wanted = *record == wanted
         && owned.as_deref().is_none_or(|owned| owned == image)
-        && home.pod_labels().get(names::SLOT).map(String::as_str) == Some(names::HOME)
+        && has_label == labelled
         && manifest::has_strategy(home, bounds);
     (!as_wanted).then(|| {
         let image = owned.as_deref();
-        let document = manifest::home(home, &wanted, &setting.container, image, &setting.environment, bounds);
+        let document =
+            manifest::home(home, &wanted, &setting.container, image, &setting.environment, bounds, labelled);
         Next::Write(Box::new(Write::Home(document)))
     })
 }

@@ -46,6 +46,7 @@ pub(crate) fn home(
     image: Option<&str>,
     environment: &str,
     bounds: Bounds,
+    labelled: bool,
 ) -> Value {
     let mut document = json!({
         "apiVersion": "apps/v1",
@@ -57,7 +58,7 @@ pub(crate) fn home(
             "labels": { names::ENVIRONMENT: environment },
             "annotations": annotations(record),
         },
-        "spec": { "template": template(container, image) },
+        "spec": { "template": template(container, image, labelled) },
     });
     match workload.kind() {
         WorkloadKind::Deployment => document["spec"]["strategy"] = deployment_strategy(bounds),
@@ -102,19 +103,17 @@ pub(crate) fn has_strategy(workload: &Workload, bounds: Bounds) -> bool {
     }
 }
 
-/// What of the pods' template is ours. It follows from the image alone, so
-/// that going back finds the ReplicaSet that was there.
-fn template(container: &str, image: Option<&str>) -> Value {
-    let mut labels = json!({ names::SLOT: names::HOME });
+/// What of the pods' template is ours: the image, and, where there may be two
+/// workloads, the label that tells them apart. No more, so that going back
+/// finds the pods that were there.
+fn template(container: &str, image: Option<&str>, labelled: bool) -> Value {
     let mut template = json!({});
     if let Some(image) = image {
-        if let Some(release) = pinned(image) {
-            labels[names::SHA] = json!(release.sha().as_str());
-            template["metadata"]["annotations"] = json!({ names::IMAGE: image });
-        }
         template["spec"] = json!({ "containers": [{ "name": container, "image": image }] });
     }
-    template["metadata"]["labels"] = labels;
+    if labelled {
+        template["metadata"] = json!({ "labels": { names::SLOT: names::HOME } });
+    }
     template
 }
 

@@ -409,8 +409,10 @@ impl KubernetesTarget {
         };
         let mut conflicts = 0;
         let mut view = self.view().await?;
+        // One time for the whole turn: the same decision is the same write.
+        let now = Timestamp::now();
         for _ in 0..MOST_WRITES {
-            let next = converge::next(&setting, desired, fence, &view, Timestamp::now());
+            let next = converge::next(&setting, desired, fence, &view, now);
             let write = match next {
                 Next::Write(write) => write,
                 Next::Wait(what) => {
@@ -434,9 +436,7 @@ impl KubernetesTarget {
             // after a fresh look at the record.
             if !matches!(*write, Write::Home(_)) {
                 self.refresh(&mut view).await?;
-                if converge::next(&setting, desired, fence, &view, Timestamp::now())
-                    != Next::Write(write.clone())
-                {
+                if converge::next(&setting, desired, fence, &view, now) != Next::Write(write.clone()) {
                     continue;
                 }
             }

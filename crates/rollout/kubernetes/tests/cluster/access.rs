@@ -1,0 +1,95 @@
+//! What is missing, does not fit, or is not allowed: before anything moves.
+
+use plimsoll_model::{Diagnose as _, Strategy};
+use plimsoll_rollout_core::machine::End;
+use plimsoll_rollout_kubernetes::{Drift, KubernetesTarget, Options};
+use plimsoll_testkit_cluster::Settings;
+use serde_json::json;
+
+use crate::scene::{Scene, release};
+
+async fn refused(scene: &Scene, change: impl FnOnce(&mut Options)) -> (String, String) {
+    let mut options = scene.options();
+    change(&mut options);
+    let error = KubernetesTarget::open(options).check(Strategy::Rolling, 10).await.unwrap_err();
+    (error.code().to_owned(), format!("{error}; {:?}; {:?}", error.expected(), error.hint()))
+}
+
+#[tokio::test]
+async fn what_is_missing_is_named() {
+    let scene = Scene::new();
+    let warnings = scene.target().check(Strategy::BlueGreen, 10).await.unwrap();
+    assert_eq!(warnings, Vec::<String>::new(), "the first manifests give no cause for any");
+    let (code, said) = refused(&scene, |options| options.workload = "payout".into()).await;
+    assert_eq!(code, "KUB-007", "{said}");
+    let (code, said) = refused(&scene, |options| options.container = "web".into()).await;
+    assert_eq!(code, "KUB-008");
+    assert!(said.contains("one of payouts"), "{said}");
+    let (code, _) = refused(&scene, |options| options.service = "web".into()).await;
+    assert_eq!(code, "KUB-009");
+    let (code, said) = refused(&scene, |options| options.context = Some("prod".into())).await;
+    assert_eq!(code, "KUB-002");
+    assert!(said.contains("one of test"), "{said}");
+    let (code, _) = refused(&scene, |options| options.kubeconfig = Some("/no/such/config".into())).await;
+    assert_eq!(code, "KUB-001");
+    scene.cluster.edit_as("kubectl-edit", "services", "shop", "payouts", |object| {
+        object["spec"]["selector"] = json!({ "app": "payoutz" });
+    });
+    let (code, said) = refused(&scene, |_| {}).await;
+    assert_eq!(code, "KUB-010");
+    assert!(said.contains("app.kubernetes.io/name=payouts"), "{said}");
+}
+
+/// The Role of the first manifests allows everything, and each rule is needed.
+#[tokio::test]
+async fn the_role_is_enough_and_what_is_not_allowed_is_named() {
+    let scene = Scene::with(Settings { authentication: true, ..Settings::default() });
+    let user = "system:serviceaccount:shop:payouts-plimsoll";
+    scene.cluster.add_user("token", user, &["system:serviceaccounts", "system:authenticated"]);
+    std::fs::write(&scene.kubeconfig, scene.cluster.kubeconfig_for("token")).unwrap();
+    let outcome = scene.roll(scene.record(Strategy::BlueGreen, Some(1), 9)).await.unwrap();
+    assert_eq!(outcome.end, End::Committed, "{:?}", outcome.state.stop);
+
+    scene.cluster.edit_as("kubectl-edit", "roles", "shop", "payouts-plimsoll", |role| {
+        for rule in role["rules"].as_array_mut().unwrap() {
+            if rule["resources"] == json!(["deployments"]) {
+                rule["verbs"] = json!(["get", "list", "watch"]);
+            }
+        }
+    });
+    let outcome = scene.roll(scene.record(Strategy::Rolling, Some(9), 8)).await.unwrap();
+    let stop = outcome.state.stop.unwrap();
+    assert_eq!(stop.code, "DEP-112");
+    let rule = "{apiGroups: [\"apps\"], resources: [\"deployments\"], verbs: [\"patch\"]}";
+    assert!(
+        stop.reason.contains("not allowed: patch deployments payouts") && stop.reason.contains(rule),
+        "{}",
+        stop.reason
+    );
+}
+
+#[tokio::test]
+async fn drift_is_told_with_who_and_when() {
+    let scene = Scene::new();
+    scene.roll(scene.record(Strategy::Rolling, Some(1), 9)).await.unwrap();
+    scene.cluster.advance(60_000);
+    let target = scene.target();
+    let facts = target.drift(&release(9), &[release(1).digest()]).await.unwrap();
+    assert_eq!(facts.drift, [], "{facts:#?}");
+    assert_eq!(facts.pods.len(), 3);
+    assert!(facts.pods.iter().all(|pod| pod.serving && pod.told == Some(release(9).digest())));
+
+    scene.cluster.edit_as("kubectl-set", "deployments", "shop", "payouts", |object| {
+        object["spec"]["template"]["spec"]["containers"][0]["image"] = json!(release(1).image.to_string());
+    });
+    scene.cluster.advance(60_000);
+    let facts = scene.target().drift(&release(9), &[release(1).digest()]).await.unwrap();
+    let Some(Drift::ChangedByHand { by, at, found, .. }) = facts.drift.first() else { panic!("{facts:#?}") };
+    assert_eq!(
+        (by.as_deref(), at.is_some(), found),
+        (Some("kubectl-set"), true, &release(1).image.to_string())
+    );
+    let older = facts.drift.iter().filter(|drift| matches!(drift, Drift::Older { .. })).count();
+    assert_eq!(older, 3);
+    assert!(facts.drift.contains(&Drift::Missing { expected: 3, found: 0 }));
+}
