@@ -40,6 +40,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("rollout-kubernetes", &["model", "rollout-core"]),
     ("rollout-backfill", &["database", "evidence-migration-lint", "model"]),
     ("rollout-migrate", &["database", "evidence-migration-lint", "model"]),
+    ("watch", &["health", "model", "rollout-switch"]),
     ("ledger", &["model"]),
     (
         "pipeline",

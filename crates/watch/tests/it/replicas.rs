@@ -1,0 +1,130 @@
+//! Replicas that answer, and all the ways in which they do not.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use plimsoll_health::{Settings, Tally, Verdict, judge};
+use plimsoll_model::{Digest, Lookup};
+use plimsoll_watch::{Bounds, Declaration, Query, Replica, Replicas, Source as _};
+
+use crate::scripted::{Script, nobody, serve};
+
+pub(crate) const NEW: Digest = Digest::from_sha256([1; 32]);
+pub(crate) const OLD: Digest = Digest::from_sha256([2; 32]);
+
+pub(crate) fn failures() -> Query {
+    let failed = r#"payout_attempts_total{result="failed"}"#;
+    Query::new(&Declaration::new("payout failures", failed, Some("payout_attempts_total"))).unwrap()
+}
+
+fn replica(digest: Digest, name: &str, address: SocketAddr) -> Replica {
+    Replica { digest, name: name.into(), metrics: Some(format!("http://{address}/metrics")), born: None }
+}
+
+fn source() -> Replicas {
+    let bounds = Bounds { deadline: Duration::from_millis(400), body: 4 << 20 };
+    Replicas::new(vec![failures()], bounds).unwrap()
+}
+
+/// The answer to the one metric.
+async fn look(script: Script) -> Lookup<plimsoll_health::Reading> {
+    let replica = replica(NEW, "a", serve(script).await);
+    source().look(&[replica]).await.remove(0).readings.remove(0)
+}
+
+fn says(head: &str, body: &str) -> &'static str {
+    let text =
+        format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+    Box::leak(text.into_boxed_str())
+}
+
+#[tokio::test]
+async fn each_way_not_to_answer_has_its_own_reason() {
+    let openmetrics = "200 OK\r\nContent-Type: application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let invalid = [
+        (Script::Says(says("200 OK\r\nContent-Type: text/html", "<html>")), "it is HTML, not metrics"),
+        (Script::Says(says("200 OK", "  <!DOCTYPE html>")), "it is HTML, not metrics"),
+        (Script::Says(says("200 OK", "{\"status\": \"ok\"}")), "line 1 is not a metric"),
+        (Script::Says(says("404 Not Found", "")), "answers 404"),
+        (Script::Says(says("302 Found\r\nLocation: /login", "")), "answers 302"),
+        (Script::Says(says(openmetrics, "payout_attempts_total 1\n")), "cut off"),
+        (
+            Script::Says(says("200 OK", "# TYPE payout_attempts_total gauge\npayout_attempts_total 1\n")),
+            "is a gauge",
+        ),
+        (Script::Floods(50), "larger than 4194304 bytes"),
+    ];
+    for (script, reason) in invalid {
+        match look(script).await {
+            Lookup::Invalid(why) => assert!(why.contains(reason), "{why}, not {reason}"),
+            other => panic!("{other:?}, not {reason}"),
+        }
+    }
+    let unknown = [
+        (Script::Says(says("503 Service Unavailable", "")), "answers 503"),
+        (Script::Says("nonsense\r\n\r\n"), "cannot be reached"),
+        (Script::BreaksOff, "broke off"),
+        (Script::Silent, "did not answer within 0.4 s"),
+    ];
+    for (script, reason) in unknown {
+        match look(script).await {
+            Lookup::Unknown(why) => assert!(why.contains(reason), "{why}, not {reason}"),
+            other => panic!("{other:?}, not {reason}"),
+        }
+    }
+    let refused = source().look(&[replica(NEW, "a", nobody().await)]).await.remove(0).readings.remove(0);
+    assert!(matches!(&refused, Lookup::Unknown(why) if why.contains("refused")), "{refused:?}");
+    assert_eq!(look(Script::Says(says("200 OK", "other_total 1\n"))).await, Lookup::Absent);
+}
+
+#[tokio::test]
+async fn silent_replicas_are_waited_for_together_and_hide_nobody() {
+    let silent = serve(Script::Silent).await;
+    let good = serve(Script::Counts(|n| format!("payout_attempts_total{{result=\"failed\"}} {n}\n"))).await;
+    let mut replicas: Vec<Replica> = (0..20).map(|i| replica(OLD, &format!("s{i}"), silent)).collect();
+    replicas.push(replica(NEW, "a", good));
+    let begin = Instant::now();
+    let looks = source().look(&replicas).await;
+    assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
+    assert_eq!(looks.len(), 21);
+    assert!(matches!(looks[20].readings[0], Lookup::Found(_)), "{:?}", looks[20]);
+    assert!(matches!(looks[3].readings[0], Lookup::Unknown(_)));
+}
+
+/// From two replicas over HTTP to the verdict.
+#[tokio::test]
+async fn a_release_that_fails_is_found_by_its_own_metrics() {
+    let new = serve(Script::Counts(|n| {
+        format!(
+            "payout_attempts_total{{result=\"ok\"}} {}\npayout_attempts_total{{result=\"failed\"}} {}\n",
+            n * 54,
+            n * 6
+        )
+    }))
+    .await;
+    let old = serve(Script::Counts(|n| {
+        format!(
+            "payout_attempts_total{{result=\"ok\"}} {}\npayout_attempts_total{{result=\"failed\"}} {}\n",
+            n * 60,
+            n / 5
+        )
+    }))
+    .await;
+    let replicas = [replica(NEW, "new", new), replica(OLD, "old", old)];
+    let source = source();
+    let started = jiff::Timestamp::from_second(1_700_000_000).unwrap();
+    let mut tally = Tally::new(Some(OLD), NEW, vec![failures().metric], started, 10);
+    for step in 0..30 {
+        for mut look in source.look(&replicas).await {
+            look.at = started + jiff::SignedDuration::from_secs(step * 10 + 5);
+            tally.look(&look);
+        }
+    }
+    let report = judge(&tally.evidence(), &Settings::default());
+    assert_eq!(report.verdict, Verdict::Regressed, "{}", report.sentence());
+    assert!(
+        report.sentence().contains("new 174 of 1,740 (10 %), old 5 of 1,745 (0.29 %)"),
+        "{}",
+        report.sentence()
+    );
+}
