@@ -2,6 +2,7 @@
 
 mod contract;
 mod migrate;
+mod release;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 pub(crate) use contract::{Contract, Form};
 pub(crate) use migrate::{Lint, Migrate};
+pub(crate) use release::{Changelog, Release, VersionCommand};
 
 /// One commit of a containerised service to production, and back.
 #[derive(Debug, Parser)]
@@ -123,6 +125,11 @@ pub(crate) enum Command {
     /// What migrations do to the database and to the code beside it
     #[command(subcommand)]
     Migrate(Migrate),
+    /// The version that the evidence demands, and whether one says enough
+    #[command(subcommand)]
+    Version(VersionCommand),
+    /// The changelog of a release, from evidence and commits, edited by people
+    Changelog(Changelog),
     /// Sign an image
     Sign(Sign),
     /// Attest a predicate about an image

@@ -39,5 +39,5 @@ pub use layer::compress::{Compression, Compressor};
 pub use layer::select::{FileCopy, parse_mode};
 pub use pages::PAGES;
 pub use rebuild::{Difference, compare, rebuild};
-pub use source::{Ancestry, Checkout, CommitInfo, FileTimes, ShortSha, Source};
+pub use source::{Ancestry, Checkout, CommitInfo, FileTimes, Logged, ShortSha, Source, Tag};
 pub use tokio_util::sync::CancellationToken;

@@ -437,3 +437,38 @@ fn files_are_listed_as_committed() {
     let unknown = "f".repeat(40).parse().unwrap();
     assert!(matches!(source.files(&unknown), Err(Error::UnknownCommit { .. })));
 }
+
+#[test]
+fn the_history_between_two_releases() {
+    let repo = Repo::new();
+    repo.write("a", "1");
+    let first = repo.commit("feat: one");
+    repo.git(&["tag", "v0.1.0"]);
+    repo.git(&["checkout", "-q", "-b", "side"]);
+    repo.write("b/c", "2");
+    let side = repo.commit("fix: side\n\nBody.\n\nRefs: #1");
+    repo.git(&["tag", "-a", "side/v0.2.0", "-m", "two"]);
+    repo.git(&["checkout", "-q", "main"]);
+    repo.write("a", "3");
+    let main = repo.commit("fix: main");
+    repo.git(&["merge", "-q", "--no-ff", "-m", "Merge branch 'side'", "side"]);
+    let merge = repo.head();
+    repo.git(&["tag", "tree", "HEAD^{tree}"]);
+    let source = repo.source();
+    let log = source.log(Some(&first), &merge, "", 100).unwrap();
+    assert_eq!(log.iter().map(|one| one.merge).collect::<Vec<_>>(), [true, false, false]);
+    assert_eq!(log[0].commit, merge);
+    let of_side = log.iter().find(|one| one.commit == side).unwrap();
+    assert_eq!(of_side.message, "fix: side\n\nBody.\n\nRefs: #1");
+    assert_eq!(source.log(None, &merge, "", 2).unwrap().len(), 2);
+    let below: Vec<Commit> =
+        source.log(Some(&first), &merge, "b", 100).unwrap().into_iter().map(|one| one.commit).collect();
+    assert_eq!(below, [side.clone()]);
+    let named = |within: Option<&Commit>| -> Vec<(String, Commit)> {
+        source.tags(within).unwrap().into_iter().map(|tag| (tag.name, tag.commit)).collect()
+    };
+    assert_eq!(named(None), [("side/v0.2.0".into(), side), ("v0.1.0".into(), first.clone())]);
+    assert_eq!(named(Some(&main)), [("v0.1.0".into(), first)]);
+    let none: Commit = "0".repeat(40).parse().unwrap();
+    assert!(source.log(Some(&none), &merge, "", 2).is_err() && source.tags(Some(&none)).is_err());
+}

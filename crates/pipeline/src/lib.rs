@@ -16,6 +16,7 @@ pub mod migrations;
 pub mod policy;
 mod ports;
 mod presence;
+pub mod release;
 pub mod report;
 mod rollback;
 mod rollout;

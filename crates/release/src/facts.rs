@@ -84,9 +84,6 @@ pub struct ApiEvidence {
     pub level: Option<ApiLevel>,
     /// The findings, worst first.
     pub changes: Vec<ApiChange>,
-    /// How many more there are than listed.
-    #[serde(default)]
-    pub more: usize,
 }
 
 /// One finding of the comparison.
@@ -260,33 +257,4 @@ impl Default for DependencyEvidence {
 
 fn absent() -> Lookup<Vec<Advisory>> {
     Lookup::Absent
-}
-
-impl Facts {
-    /// The same with at most `most` findings of each kind, worst first: what
-    /// the ledger keeps. Nothing that is decided changes.
-    #[must_use]
-    pub fn abridged(mut self, most: usize) -> Self {
-        if let Lookup::Found(api) = &mut self.api {
-            api.more += api.changes.len().saturating_sub(most);
-            api.changes.truncate(most);
-            for change in &mut api.changes {
-                change.details.clear();
-                change.operations.truncate(most);
-            }
-        }
-        if let Lookup::Found(dependencies) = &mut self.dependencies {
-            dependencies.changes.truncate(most);
-        }
-        if let Lookup::Found(commits) = &mut self.commits {
-            commits.sort_by_key(|commit| std::cmp::Reverse(commit.level()));
-            commits.truncate(most);
-        }
-        if let Lookup::Found(schema) = &mut self.schema {
-            schema.steps.sort_by_key(|step| std::cmp::Reverse((step.breaks(), step.unclear(), step.class)));
-            schema.steps.truncate(most);
-            schema.differences.clear();
-        }
-        self
-    }
 }

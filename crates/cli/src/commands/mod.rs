@@ -2,6 +2,7 @@
 //! and its answer into text and a document.
 
 mod build;
+mod changelog;
 mod completions;
 mod config;
 mod contract;
@@ -24,6 +25,7 @@ mod stats;
 mod status;
 mod verify;
 mod verify_bundle;
+mod version;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -73,6 +75,8 @@ pub(crate) fn run(cli: Cli) -> u8 {
         Command::Sbom(arguments) => sbom::run(&session, arguments),
         Command::Contract(arguments) => contract::run(&session, arguments),
         Command::Migrate(arguments) => migrate::run(&session, arguments),
+        Command::Version(arguments) => version::run(&session, arguments),
+        Command::Changelog(arguments) => changelog::run(&session, arguments),
         Command::Sign(arguments) => sign::sign(&session, &arguments),
         Command::Attest(arguments) => sign::attest(&session, &arguments),
         Command::Keys(arguments) => keys::run(&session, &arguments),

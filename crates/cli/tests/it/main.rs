@@ -17,5 +17,6 @@ mod load;
 mod outputs;
 mod pairs;
 mod rebuild;
+mod release;
 mod traffic;
 mod world;

@@ -8,6 +8,7 @@
 mod checkout;
 mod folder;
 mod git;
+mod history;
 mod submodule;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use plimsoll_model::{Commit, Lookup, ParseCommitError};
 pub use checkout::{Checkout, FileTimes};
 pub use folder::FolderFile;
 use git::Git;
+pub use history::{Logged, Tag};
 
 use crate::error::Error;
 
@@ -255,7 +257,11 @@ impl Source {
         })
     }
 
-    fn is_shallow(&self) -> Result<bool, Error> {
+    /// Whether the history is cut off: a shallow clone.
+    ///
+    /// # Errors
+    /// git fails.
+    pub fn is_shallow(&self) -> Result<bool, Error> {
         Ok(self.git.ask(&["rev-parse", "--is-shallow-repository"])?.line() == "true")
     }
 

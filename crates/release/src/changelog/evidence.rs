@@ -25,7 +25,7 @@ pub(super) fn of_api(api: &ApiEvidence, entries: &mut Vec<Entry>) {
         let entry = Entry::new(Group::Api, Source::Api, &key, inline(&text), cited);
         entries.push(if change.level == ApiLevel::Breaking { entry.breaking() } else { entry });
     }
-    let more = told.len().saturating_sub(MOST) + api.more;
+    let more = told.len().saturating_sub(MOST);
     if more > 0 {
         let text = format!("{more} more changes, which `plimsoll contract diff` lists");
         entries.push(Entry::new(Group::Api, Source::Api, &["more"], text, "more"));

@@ -4,25 +4,17 @@ use plimsoll_model::Lookup;
 use semver::Version;
 use toml::{Table, Value};
 
-use super::{ManifestFile, semver, toml};
+use super::{ManifestFile, is_member, semver, toml};
 use crate::facts::Stated;
 
 fn table<'a>(table: &'a Table, path: &[&str]) -> Option<&'a Table> {
     path.iter().try_fold(table, |table, key| table.get(*key)?.as_table())
 }
 
-/// Patterns of member folders, where they are needed to know the version.
-pub(super) fn members(root: &[u8]) -> Vec<String> {
-    let Some(root) = std::str::from_utf8(root).ok().and_then(|text| toml(text).ok()) else {
-        return Vec::new();
-    };
-    if root.contains_key("package")
-        || table(&root, &["workspace", "package"]).is_some_and(|t| t.contains_key("version"))
-    {
-        return Vec::new();
-    }
-    let members = table(&root, &["workspace"]).and_then(|workspace| workspace.get("members")?.as_array());
-    members.into_iter().flatten().filter_map(Value::as_str).take(super::MEMBERS).map(str::to_owned).collect()
+/// Patterns of the member folders.
+fn members(root: &Table) -> Vec<&str> {
+    let members = table(root, &["workspace"]).and_then(|workspace| workspace.get("members")?.as_array());
+    members.into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 /// What the root manifest states: its own package, else the workspace, else the
@@ -69,7 +61,12 @@ fn of_package(package: &Table, root: &Table) -> Lookup<Version> {
 /// The member of that name; without one, what all members agree on.
 fn of_members(root: &Table, path: &str, files: &[ManifestFile], service: &str) -> Stated {
     let mut found: Vec<(String, String, Lookup<Version>)> = Vec::new();
-    for file in files.iter().filter(|file| file.path != path && file.path.ends_with("/Cargo.toml")) {
+    let patterns = members(root);
+    for file in files {
+        let Some(folder) = file.path.strip_suffix("/Cargo.toml") else { continue };
+        if !patterns.iter().any(|pattern| is_member(pattern, folder)) {
+            continue;
+        }
         let Some(text) = file.content.found().and_then(|bytes| std::str::from_utf8(bytes).ok()) else {
             continue;
         };

@@ -6,6 +6,8 @@ mod node;
 mod plain;
 mod python;
 
+use std::collections::BTreeSet;
+
 use plimsoll_model::Lookup;
 use semver::Version;
 
@@ -17,9 +19,6 @@ pub const PLACES: [&str; 4] = ["Cargo.toml", "package.json", "pyproject.toml", "
 /// No manifest is read further than this many bytes.
 pub const LIMIT: u64 = 1 << 20;
 
-/// Members of a workspace are looked at up to this many.
-pub const MEMBERS: usize = 256;
-
 /// One file of the commit, by its path from the project's folder on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManifestFile {
@@ -29,15 +28,30 @@ pub struct ManifestFile {
     pub content: Lookup<Vec<u8>>,
 }
 
-/// Patterns of the workspace's member folders, where `Cargo.toml` has a
-/// workspace that does not state the version itself: their `Cargo.toml` is
-/// needed, too.
-pub fn members(root: &[u8]) -> Vec<String> {
-    cargo::members(root)
+/// The names of all packages that the files declare: a lock file lists them
+/// beside what they depend on.
+pub fn names(files: &[ManifestFile]) -> BTreeSet<String> {
+    let of_file = |file: &ManifestFile| -> Option<String> {
+        let text = std::str::from_utf8(file.content.found()?).ok()?;
+        match file.path.rsplit('/').next()? {
+            "Cargo.toml" => Some(toml(text).ok()?.get("package")?.get("name")?.as_str()?.to_owned()),
+            "package.json" => {
+                let value: serde_json::Value = serde_json::from_str(text).ok()?;
+                Some(value.get("name")?.as_str()?.to_owned())
+            }
+            "pyproject.toml" => {
+                let root = toml(text).ok()?;
+                let poetry = || root.get("tool")?.get("poetry");
+                Some(root.get("project").or_else(poetry)?.get("name")?.as_str()?.to_owned())
+            }
+            _ => None,
+        }
+    };
+    files.iter().filter_map(of_file).collect()
 }
 
-/// Whether a folder is meant by a pattern of [`members`]: `crates/*`.
-pub fn is_member(pattern: &str, folder: &str) -> bool {
+/// Whether a folder is meant by a pattern of a workspace's members: `crates/*`.
+fn is_member(pattern: &str, folder: &str) -> bool {
     let (mut wanted, mut found) = (pattern.trim_matches('/').split('/'), folder.split('/'));
     loop {
         match (wanted.next(), found.next()) {
@@ -59,14 +73,14 @@ fn matches(part: &str, name: &str) -> bool {
     }
 }
 
-/// What each file states. Files that are absent state nothing and are left
-/// out; `service` is the package that is meant where a workspace has several.
+/// What each file at the top states. Files that are absent state nothing and are
+/// left out; `service` is the package that is meant where a workspace has several.
 pub fn read(files: &[ManifestFile], service: &str) -> Vec<Stated> {
     let mut stated = Vec::new();
     for file in files {
         let name = file.path.rsplit('/').next().unwrap_or_default();
-        // Members of a workspace are read with its root.
-        if file.content == Lookup::Absent || (name == "Cargo.toml" && file.path.contains('/')) {
+        // Those further down are read with the workspace that they are members of.
+        if file.content == Lookup::Absent || file.path.contains('/') {
             continue;
         }
         let version = match &file.content {

@@ -47,8 +47,6 @@ fn cargo_toml() {
 #[test]
 fn members_of_a_workspace() {
     let root = file("Cargo.toml", "[workspace]\nmembers = [\"crates/*\", \"xtask\"]\n");
-    assert_eq!(members(root.content.found().unwrap()), ["crates/*", "xtask"]);
-    assert!(members(b"[workspace]\nmembers = [\"a\"]\n[workspace.package]\nversion = \"1.0.0\"").is_empty());
     assert!(
         is_member("crates/*", "crates/a")
             && is_member("xtask", "xtask")
@@ -74,6 +72,15 @@ fn members_of_a_workspace() {
         "crates/payouts/Cargo.toml: 1.0.0"
     );
     assert_eq!(stated(&[root.clone(), member("a", "3.0.0"), other.clone()]), "Cargo.toml: 3.0.0");
+    // What is beside the members does not count.
+    let example = file("examples/x/Cargo.toml", "[package]\nname = \"payouts\"\nversion = \"9.0.0\"\n");
+    assert_eq!(stated(&[root.clone(), example.clone(), other.clone()]), "Cargo.toml: 3.0.0");
+    let all = [
+        file("package.json", "{\"name\": \"ui\"}"),
+        file("pyproject.toml", "[project]\nname = \"tool\"\n"),
+        example,
+    ];
+    assert_eq!(names(&all).into_iter().collect::<Vec<_>>(), ["payouts", "tool", "ui"]);
     let differ = stated(&[root, member("a", "1.0.0"), other]);
     assert!(differ.contains("different versions (a 1.0.0, billing 3.0.0)"), "{differ}");
 }

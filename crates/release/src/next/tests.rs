@@ -61,26 +61,16 @@ fn without_a_previous_release_there_is_no_version() {
     assert_eq!(next.doubts[0].about, "previous release");
 }
 
-/// Facts are kept in the ledger, abridged, and give the same verdict for ever.
+/// The same facts give the same verdict wherever they are kept.
 #[test]
-fn facts_survive_the_ledger() {
-    let many: Vec<String> =
-        (0..400).map(|at| format!("fix: number {at}")).chain(["feat: x".into()]).collect();
-    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+fn facts_can_be_kept() {
     let facts = Facts {
         api: api(ApiLevel::Breaking),
         schema: schema(StepClass::Contract),
-        commits: Lookup::Found(commits(&many)),
+        commits: Lookup::Found(commits(&["fix: a", "feat!: b"])),
         ..after("1.2.3")
     };
-    let short = facts.clone().abridged(20);
-    let again: Facts = serde_json::from_str(&serde_json::to_string(&short).unwrap()).unwrap();
-    assert_eq!(again, short);
-    assert_eq!(next(&again).version, next(&facts).version);
-    assert_eq!(next(&again).level, next(&facts).level);
-    for version in [version("1.3.0"), version("2.0.0")] {
-        let class = |facts| crate::check(facts, Some(&version)).decision.refusal_class();
-        assert_eq!(class(&again), class(&facts));
-    }
-    assert!(serde_json::to_string(&short).unwrap().len() < 16 << 10);
+    let again: Facts = serde_json::from_str(&serde_json::to_string(&facts).unwrap()).unwrap();
+    assert_eq!(again, facts);
+    assert_eq!(next(&again), next(&facts));
 }

@@ -27,7 +27,7 @@ fn judge(facts: &Facts) -> Option<Seen> {
     let first = breaks.first().map(|change| format!(": {}", sentence(change))).unwrap_or_default();
     Some(Seen {
         meaning: Meaning::Break,
-        message: format!("{} of the API{first}", counted(breaks.len() + api.more, "break")),
+        message: format!("{} of the API{first}", counted(breaks.len(), "break")),
         evidence: cite(&breaks),
     })
 }

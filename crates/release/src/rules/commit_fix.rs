@@ -20,10 +20,11 @@ pub(super) const RULE: Rule = Rule { page: &PAGE, judge: Judge::Reason(judge) };
 
 fn judge(facts: &Facts) -> Option<Seen> {
     let commits = of(facts.commits.found()?, Meaning::Fix);
+    let verbs = if commits.len() == 1 { "adds nor breaks" } else { "add nor break" };
     (!commits.is_empty()).then(|| Seen {
         meaning: Meaning::Fix,
         message: format!(
-            "{} that neither add nor break anything by their word",
+            "{} that neither {verbs} anything, as far as the message says",
             counted(commits.len(), "commit")
         ),
         evidence: commits.iter().map(|commit| commit.cited()).collect(),

@@ -1,10 +1,11 @@
 //! VER-030 `one-version`.
 
 use plimsoll_model::{Lookup, Page};
+use semver::Version;
 
 use super::{Judge, Judgement, Rule, compare};
 use crate::check::{Claim, stated};
-use crate::facts::Facts;
+use crate::facts::{Facts, Stated};
 
 pub(super) const PAGE: Page = Page {
     code: "VER-030",
@@ -22,16 +23,10 @@ fn judge(claim: &Claim<'_>) -> Option<Judgement> {
     let expected = "one version, which tags and manifests agree on";
     match claim.proposed {
         Lookup::Found(version) => {
-            let others: Vec<String> = claim
-                .facts
-                .stated
-                .iter()
-                .filter_map(|stated| Some((stated.version.found()?, &stated.place)))
-                .filter(|(stated, _)| !stated.cmp_precedence(version).is_eq())
-                .map(|(stated, place)| format!("{place} states {stated}"))
-                .collect();
-            if claim.named && !others.is_empty() {
-                let found = format!("{version} is asked about, {}", others.join(", "));
+            let others: Vec<String> =
+                claim.facts.stated.iter().filter_map(|stated| other(stated, version)).collect();
+            if !others.is_empty() {
+                let found = format!("{version}, but {}", others.join(", "));
                 return compare(expected, found).warn(format!("write {version} there before it is released"));
             }
             let places: Vec<&str> = claim.facts.stated.iter().map(|stated| stated.place.as_str()).collect();
@@ -45,6 +40,16 @@ fn judge(claim: &Claim<'_>) -> Option<Judgement> {
         Lookup::Unknown(why) => {
             compare(expected, why.as_str()).unknown("name it: `plimsoll version check VERSION`")
         }
+    }
+}
+
+/// What a place states that is not this version, or cannot be read.
+fn other(stated: &Stated, version: &Version) -> Option<String> {
+    match &stated.version {
+        Lookup::Found(found) if found.cmp_precedence(version).is_eq() => None,
+        Lookup::Found(found) => Some(format!("{} states {found}", stated.place)),
+        Lookup::Absent => None,
+        Lookup::Invalid(why) | Lookup::Unknown(why) => Some(format!("{}: {why}", stated.place)),
     }
 }
 
@@ -62,7 +67,6 @@ mod tests {
     use plimsoll_model::{Class, Outcome};
 
     use super::*;
-    use crate::facts::Stated;
     use crate::rules::testing::{after, assert_claim, assert_next, stated};
 
     #[test]
@@ -77,6 +81,8 @@ mod tests {
         assert_claim(&with(Vec::new()), None, PAGE.code, Outcome::Fail, Some(Class::Refused));
         assert_claim(&with(Vec::new()), Some("1.2.4"), PAGE.code, Outcome::Pass, None);
         let broken = Stated { place: "pyproject.toml".into(), version: Lookup::Invalid("`1!2.0`".into()) };
-        assert_claim(&with(vec![broken]), None, PAGE.code, Outcome::Fail, Some(Class::Refused));
+        assert_claim(&with(vec![broken.clone()]), None, PAGE.code, Outcome::Fail, Some(Class::Refused));
+        let beside = with(vec![stated("Cargo.toml", "1.2.4"), broken]);
+        assert_claim(&beside, None, PAGE.code, Outcome::Warn, None);
     }
 }

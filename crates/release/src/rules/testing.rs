@@ -75,7 +75,6 @@ pub(crate) fn api(level: ApiLevel) -> Lookup<ApiEvidence> {
             location: "#/components/schemas/Payout/properties/fax".into(),
             accepted: None,
         }],
-        more: 0,
     })
 }
 
