@@ -3,6 +3,7 @@
 
 use plimsoll_testkit_cluster::{Cluster, Pace, Settings};
 
+#[allow(clippy::print_stdout, reason = "it tells a person where it is")]
 fn main() -> std::io::Result<()> {
     let path = std::env::args().nth(1).unwrap_or_else(|| "kubeconfig".into());
     let pace = Pace::Real { speed: 1 };

@@ -63,11 +63,13 @@ impl Failure {
     /// A precondition on the uid does not hold.
     pub(crate) fn uid_conflict(kind: &Kind, name: &str, wanted: &str, found: &str) -> Self {
         let message = format!(
-            "Operation cannot be fulfilled on {} \"{name}\": Precondition failed: UID in precondition: {wanted}, \
-             UID in object meta: {found}",
-            kind.qualified()
+            "Operation cannot be fulfilled on {} \"{name}\": the UID in the precondition ({wanted}) does not match the \
+             UID in record ({found}). The object might have been deleted and then recreated",
+            kind.kind
         );
-        Self::new(409, "Conflict", message).of(kind, name)
+        let mut failure = Self::new(409, "Conflict", message).of(kind, name);
+        failure.details["kind"] = kind.kind.into();
+        failure
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -89,7 +91,7 @@ impl Failure {
     }
 
     /// Fields that do not fit: `(field, message)`.
-    pub(crate) fn invalid(kind: &Kind, name: &str, causes: &[(&str, &str, String)]) -> Self {
+    pub(crate) fn invalid(kind: &Kind, name: &str, causes: &[(&str, String, String)]) -> Self {
         let lines: Vec<String> =
             causes.iter().map(|(_, field, message)| format!("{field}: {message}")).collect();
         let joined = match lines.as_slice() {
@@ -127,7 +129,6 @@ impl Failure {
         let mut failure = Self::new(504, "Timeout", message);
         failure.details = json!({
             "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
-            "retryAfterSeconds": 1,
         });
         failure
     }
@@ -144,20 +145,18 @@ impl Failure {
         failure
     }
 
-    pub(crate) fn unsupported_media(got: &str) -> Self {
-        Self::new(
-            415,
-            "UnsupportedMediaType",
-            format!(
-                "the body of the request was in an unknown format - accepted media types include: \
-                 application/json-patch+json, application/merge-patch+json, \
-                 application/strategic-merge-patch+json, application/apply-patch+yaml (got {got})"
-            ),
-        )
+    pub(crate) fn unsupported_media() -> Self {
+        Self::new(415, "UnsupportedMediaType", "415: Unsupported Media Type").plain()
+    }
+
+    /// With details that say nothing.
+    pub(crate) fn plain(self) -> Self {
+        Self { details: json!({}), ..self }
     }
 
     pub(crate) fn method_not_allowed() -> Self {
         Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+            .plain()
     }
 
     /// The body.

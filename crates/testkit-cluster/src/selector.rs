@@ -97,7 +97,8 @@ fn requirements(text: &str) -> Result<Vec<Requirement>, String> {
         } else if let Some(key) = part.strip_prefix('!') {
             Requirement::Absent(key.trim().into())
         } else if part.contains(' ') {
-            return Err(format!("found '{part}'"));
+            let second = part.split_whitespace().nth(1).unwrap_or_default();
+            return Err(format!("found '{second}', expected: in, notin, =, ==, !=, gt, lt"));
         } else {
             Requirement::Exists(part)
         };
@@ -148,7 +149,16 @@ fn field(kind: &Kind, part: &str) -> Result<(String, String, bool), Failure> {
         _ => &[],
     };
     if !["metadata.name", "metadata.namespace"].contains(&name) && !more.contains(&name) {
-        return Err(Failure::bad_request(format!("field label not supported: {name}")));
+        return Err(Failure::bad_request(if kind.group.is_empty() {
+            format!("field label not supported: {name}")
+        } else {
+            let known: Vec<String> = ["metadata.name", "metadata.namespace"]
+                .iter()
+                .chain(more)
+                .map(|one| format!("{one:?}"))
+                .collect();
+            format!("{name:?} is not a known field selector: only {}", known.join(", "))
+        }));
     }
     // Events are kept in the form of the core group.
     let name = name.replace("regarding.", "involvedObject.");

@@ -157,6 +157,13 @@ impl Store {
         Ok(self.changes.get(next))
     }
 
+    /// What was written last.
+    pub(crate) fn last_keys(&self, count: usize) -> Vec<String> {
+        let last = self.changes.iter().rev().take(count);
+        last.map(|change| format!("{}/{}/{}", change.key.kind.plural, change.key.namespace, change.key.name))
+            .collect()
+    }
+
     /// All objects as they were at `revision`; `Err` as in [`Store::after`].
     pub(crate) fn snapshot(
         &self,

@@ -37,6 +37,9 @@ pub struct Load {
     pub by_image: BTreeMap<String, u64>,
 }
 
+/// Endpoints by name, each from a virtual time on.
+type Route = VecDeque<(u64, Vec<String>)>;
+
 #[derive(Debug)]
 struct Source {
     namespace: String,
@@ -49,8 +52,8 @@ struct Source {
 /// Where services lead, as nodes know it, and what goes through them.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
-    /// Endpoints by service, each from a virtual time on.
-    routes: BTreeMap<(String, String), VecDeque<(u64, Vec<String>)>>,
+    /// By namespace and service.
+    routes: BTreeMap<(String, String), Route>,
     turn: usize,
     sources: Vec<Source>,
 }

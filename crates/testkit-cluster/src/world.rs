@@ -96,7 +96,12 @@ impl World {
         }
         for node in self.settings.nodes.clone() {
             let object = node.to_object(self.now);
-            self.make("nodes", "", json!({"metadata": object["metadata"]}), &WriteOptions::system("kubelet"));
+            self.make(
+                "nodes",
+                "",
+                json!({"metadata": object["metadata"], "spec": object["spec"]}),
+                &WriteOptions::system("kubelet"),
+            );
             let status = object["status"].clone();
             let Some(kind) = by_any_name("nodes") else { return };
             let key = Key::new(kind, "", &node.name);
@@ -179,7 +184,11 @@ impl World {
                 return;
             }
         }
-        panic!("the controllers of the test cluster do not come to rest at {}", time(self.now));
+        panic!(
+            "the controllers of the test cluster do not come to rest at {}: {:?}",
+            time(self.now),
+            self.store.last_keys(12)
+        );
     }
 
     /// Moves time on, stopping wherever something happens.

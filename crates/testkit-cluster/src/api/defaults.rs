@@ -16,7 +16,10 @@ pub(super) fn fill(kind: &Kind, object: &mut Value) {
         "StatefulSet" => stateful_set(object),
         "DaemonSet" => template(object),
         "Job" => job(object),
-        "Pod" => pod_spec(object, "/spec"),
+        "Pod" => {
+            default(object, "/spec/enableServiceLinks", true);
+            pod_spec(object, "/spec");
+        }
         "Service" => service(object),
         "Secret" => default(object, "/type", "Opaque"),
         "PodDisruptionBudget" | "ConfigMap" | "Role" => {}
@@ -70,17 +73,6 @@ fn job(object: &mut Value) {
         default(object, "/spec/completions", 1);
     }
     default(object, "/spec/parallelism", 1);
-    let uid = text(object, "/metadata/uid").to_owned();
-    let name = text(object, "/metadata/name").to_owned();
-    if at(object, "/spec/manualSelector") == false && !uid.is_empty() {
-        default(object, "/spec/selector/matchLabels/batch.kubernetes.io~1controller-uid", uid.clone());
-        for label in ["batch.kubernetes.io~1controller-uid", "controller-uid"] {
-            default(object, &format!("/spec/template/metadata/labels/{label}"), uid.clone());
-        }
-        for label in ["batch.kubernetes.io~1job-name", "job-name"] {
-            default(object, &format!("/spec/template/metadata/labels/{label}"), name.clone());
-        }
-    }
     template(object);
 }
 
@@ -149,12 +141,9 @@ fn service(object: &mut Value) {
     default(object, "/spec/type", "ClusterIP");
     default(object, "/spec/sessionAffinity", "None");
     default(object, "/spec/internalTrafficPolicy", "Cluster");
-    default(object, "/spec/ipFamilies", json!(["IPv4"]));
-    default(object, "/spec/ipFamilyPolicy", "SingleStack");
     for port in object.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten() {
         default(port, "/protocol", "TCP");
         let number = port["port"].clone();
         default(port, "/targetPort", number);
     }
-    default(object, "/status/loadBalancer", json!({}));
 }

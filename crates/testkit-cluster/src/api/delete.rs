@@ -69,22 +69,21 @@ impl World {
             dry_run: options.dry_run,
         };
         self.admit(&review, &key.name)?;
-        if options.dry_run {
-            return Ok(Value::clone(&live));
-        }
         let mut object = Value::clone(&live);
         self.mark(kind, &mut object, options);
         let stays = !list(&object, "/metadata/finalizers").is_empty()
             || at(&object, "/metadata/deletionGracePeriodSeconds").as_u64().unwrap_or(0) > 0
             || kind.kind == "Namespace";
         if !stays {
-            self.drop_object(key);
+            if !options.dry_run {
+                self.drop_object(key);
+            }
             if kind.kind == "Pod" {
                 return Ok(object);
             }
             return Ok(gone(kind, &live));
         }
-        if object == *live {
+        if options.dry_run || object == *live {
             return Ok(object);
         }
         Ok(Value::clone(&self.persist(key, object)))

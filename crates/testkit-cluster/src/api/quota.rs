@@ -14,26 +14,26 @@ impl World {
         let Some(quotas) = by_any_name("quota") else { return Ok(()) };
         for (_, quota) in self.store.list(quotas, review.namespace) {
             let hard = at(quota, "/spec/hard").as_object().cloned().unwrap_or_default();
-            let mut over = Vec::new();
+            let (mut requested, mut taken, mut limited) = (Vec::new(), Vec::new(), Vec::new());
             for (resource, limit) in &hard {
                 let wanted = cost(review.kind, review.object, resource);
                 let used = self.used(review.namespace, resource);
                 if wanted > 0 && used + wanted > quantity(limit) {
-                    over.push((resource, wanted, used, limit));
+                    requested.push(format!("{resource}={}", shown(resource, wanted)));
+                    taken.push(format!("{resource}={}", shown(resource, used)));
+                    let limit = limit.as_str().map_or_else(|| limit.to_string(), str::to_owned);
+                    limited.push(format!("{resource}={limit}"));
                 }
             }
-            if over.is_empty() {
+            if requested.is_empty() {
                 continue;
             }
-            let joined = |of: &dyn Fn(&(&String, i64, i64, &Value)) -> String| {
-                over.iter().map(|one| format!("{}={}", one.0, of(one))).collect::<Vec<_>>().join(",")
-            };
             let why = format!(
                 "exceeded quota: {}, requested: {}, used: {}, limited: {}",
                 name(quota),
-                joined(&|one| shown(one.0, one.1)),
-                joined(&|one| shown(one.0, one.2)),
-                joined(&|one| one.3.as_str().map_or_else(|| one.3.to_string(), str::to_owned)),
+                requested.join(","),
+                taken.join(","),
+                limited.join(",")
             );
             return Err(Failure::forbidden(review.kind, object, &why));
         }

@@ -111,9 +111,7 @@ pub(crate) fn version(text: &str) -> Result<u64, Failure> {
     }
     text.parse().map_err(|_| {
         let cause = format!("Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax");
-        let mut failure = Failure::new(400, "BadRequest", format!("resourceVersion: {cause}"));
-        failure.details = Value::Null;
-        failure
+        Failure::bad_request(format!("invalid resource version: resourceVersion: {cause}"))
     })
 }
 
@@ -124,7 +122,11 @@ fn token(revision: u64, key: &Key) -> String {
 }
 
 fn parse_token(token: &str) -> Result<(u64, String, String), Failure> {
-    let invalid = || Failure::bad_request("continue key is not valid: encoded continue token is not valid");
+    let invalid = || {
+        Failure::bad_request(
+            "invalid continue token: continue key is not valid: encoded continue token is not valid",
+        )
+    };
     let bytes = STANDARD.decode(token).map_err(|_| invalid())?;
     let json: Value = serde_json::from_slice(&bytes).map_err(|_| invalid())?;
     let revision = json["rv"].as_u64().ok_or_else(invalid)?;

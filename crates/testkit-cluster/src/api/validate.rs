@@ -8,7 +8,7 @@ use crate::kinds::Kind;
 use crate::object::{at, list, name, text};
 use crate::selector::selects;
 
-type Cause = (&'static str, &'static str, String);
+type Cause = (&'static str, String, String);
 
 const IMMUTABLE: &str = "field is immutable";
 
@@ -18,7 +18,7 @@ pub(super) fn new(kind: &Kind, object: &Value) -> Result<(), Failure> {
     if !is_dns_name(name(object)) && kind.group != "rbac.authorization.k8s.io" {
         causes.push((
             "FieldValueInvalid",
-            "metadata.name",
+            "metadata.name".into(),
             format!(
                 "Invalid value: {:?}: a lowercase RFC 1123 subdomain must consist of lower case alphanumeric \
                  characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', \
@@ -32,7 +32,7 @@ pub(super) fn new(kind: &Kind, object: &Value) -> Result<(), Failure> {
         "Job" => pod(at(object, "/spec/template/spec"), "spec.template.spec.containers", &mut causes),
         "Pod" => pod(at(object, "/spec"), "spec.containers", &mut causes),
         "Service" if list(object, "/spec/ports").is_empty() && text(object, "/spec/clusterIP") != "None" => {
-            causes.push(("FieldValueRequired", "spec.ports", "Required value".into()));
+            causes.push(("FieldValueRequired", "spec.ports".into(), "Required value".into()));
         }
         _ => {}
     }
@@ -47,14 +47,14 @@ pub(super) fn update(kind: &Kind, before: &Value, after: &Value) -> Result<(), F
     let invalid = |value: &Value| format!("Invalid value: {value}: {IMMUTABLE}");
     match kind.kind {
         "Deployment" | "ReplicaSet" if changed("/spec/selector") => {
-            causes.push(("FieldValueInvalid", "spec.selector", invalid(at(after, "/spec/selector"))));
+            causes.push(("FieldValueInvalid", "spec.selector".into(), invalid(at(after, "/spec/selector"))));
         }
         "Job" if changed("/spec/template") => {
-            causes.push(("FieldValueInvalid", "spec.template", invalid(at(after, "/spec/template"))));
+            causes.push(("FieldValueInvalid", "spec.template".into(), invalid(at(after, "/spec/template"))));
         }
         "StatefulSet" if stateful_set_changed(before, after) => causes.push((
             "FieldValueForbidden",
-            "spec",
+            "spec".into(),
             "Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', \
              'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and \
              'minReadySeconds' are forbidden"
@@ -62,7 +62,7 @@ pub(super) fn update(kind: &Kind, before: &Value, after: &Value) -> Result<(), F
         )),
         "Pod" if pod_changed(before, after) => causes.push((
             "FieldValueForbidden",
-            "spec",
+            "spec".into(),
             "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,\
              `spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to \
              existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was \
@@ -70,10 +70,10 @@ pub(super) fn update(kind: &Kind, before: &Value, after: &Value) -> Result<(), F
                 .into(),
         )),
         "RoleBinding" | "ClusterRoleBinding" if changed("/roleRef") => {
-            causes.push(("FieldValueInvalid", "roleRef", format!("Invalid value: {}: cannot change roleRef", at(after, "/roleRef"))));
+            causes.push(("FieldValueInvalid", "roleRef".into(), format!("Invalid value: {}: cannot change roleRef", at(after, "/roleRef"))));
         }
         "ConfigMap" | "Secret" if at(before, "/immutable") == true && (changed("/data") || changed("/immutable")) => {
-            causes.push(("FieldValueForbidden", "data", "Forbidden: field is immutable when `immutable` is set".into()));
+            causes.push(("FieldValueForbidden", "data".into(), "Forbidden: field is immutable when `immutable` is set".into()));
         }
         _ => {}
     }
@@ -82,11 +82,11 @@ pub(super) fn update(kind: &Kind, before: &Value, after: &Value) -> Result<(), F
 
 fn workload(object: &Value, causes: &mut Vec<Cause>) {
     if at(object, "/spec/selector").is_null() {
-        causes.push(("FieldValueRequired", "spec.selector", "Required value".into()));
+        causes.push(("FieldValueRequired", "spec.selector".into(), "Required value".into()));
     } else if !selects(at(object, "/spec/selector"), at(object, "/spec/template/metadata/labels")) {
         causes.push((
             "FieldValueInvalid",
-            "spec.template.metadata.labels",
+            "spec.template.metadata.labels".into(),
             format!(
                 "Invalid value: {}: `selector` does not match template `labels`",
                 at(object, "/spec/template/metadata/labels")
@@ -96,7 +96,7 @@ fn workload(object: &Value, causes: &mut Vec<Cause>) {
     if at(object, "/spec/replicas").as_i64().is_some_and(|replicas| replicas < 0) {
         causes.push((
             "FieldValueInvalid",
-            "spec.replicas",
+            "spec.replicas".into(),
             format!("Invalid value: {}: must be greater than or equal to 0", at(object, "/spec/replicas")),
         ));
     }
@@ -108,7 +108,7 @@ fn workload(object: &Value, causes: &mut Vec<Cause>) {
         if zero(unavailable) && zero(surge) {
             causes.push((
                 "FieldValueInvalid",
-                "spec.strategy.rollingUpdate.maxUnavailable",
+                "spec.strategy.rollingUpdate.maxUnavailable".into(),
                 "Invalid value: 0: may not be 0 when `maxSurge` is 0".into(),
             ));
         }
@@ -119,20 +119,20 @@ fn workload(object: &Value, causes: &mut Vec<Cause>) {
 fn pod(spec: &Value, field: &'static str, causes: &mut Vec<Cause>) {
     let containers = list(spec, "/containers");
     if containers.is_empty() {
-        causes.push(("FieldValueRequired", field, "Required value".into()));
+        causes.push(("FieldValueRequired", field.into(), "Required value".into()));
     }
     for (index, container) in containers.iter().enumerate() {
         if text(container, "/name").is_empty() {
-            causes.push(("FieldValueRequired", field, format!("[{index}].name: Required value")));
+            causes.push(("FieldValueRequired", format!("{field}[{index}].name"), "Required value".into()));
         }
         if text(container, "/image").is_empty() {
-            causes.push(("FieldValueRequired", field, format!("[{index}].image: Required value")));
+            causes.push(("FieldValueRequired", format!("{field}[{index}].image"), "Required value".into()));
         }
         if containers.iter().take(index).any(|other| other["name"] == container["name"]) {
             causes.push((
                 "FieldValueDuplicate",
-                field,
-                format!("[{index}].name: Duplicate value: {}", container["name"]),
+                format!("{field}[{index}].name"),
+                format!("Duplicate value: {}", container["name"]),
             ));
         }
     }

@@ -29,7 +29,7 @@ impl PatchType {
             "application/merge-patch+json" => Ok(Self::Merge),
             "application/strategic-merge-patch+json" => Ok(Self::Strategic),
             "application/apply-patch+yaml" | "application/apply-patch+json" => Ok(Self::Apply),
-            other => Err(Failure::unsupported_media(other)),
+            _ => Err(Failure::unsupported_media()),
         }
     }
 }
@@ -43,6 +43,11 @@ impl World {
         mut object: Value,
         options: &WriteOptions,
     ) -> Result<Value, Failure> {
+        if kind.group == "events.k8s.io" {
+            // Both groups show the same objects.
+            let core = crate::controllers::event_of_core(&object, self.now);
+            return self.create(kind.storage(), within, core, options);
+        }
         self.prepare_new(kind, within, &mut object)?;
         remove(&mut object, "/metadata/managedFields");
         defaults::fill(kind, &mut object);
@@ -72,7 +77,11 @@ impl World {
             let prefix = text(object, "/metadata/generateName").to_owned();
             if prefix.is_empty() {
                 let cause = "Required value: name or generateName is required".to_owned();
-                return Err(Failure::invalid(kind, "", &[("FieldValueRequired", "metadata.name", cause)]));
+                return Err(Failure::invalid(
+                    kind,
+                    "",
+                    &[("FieldValueRequired", "metadata.name".into(), cause)],
+                ));
             }
             let generated = format!("{prefix}{}", self.suffix(5));
             set(object, "/metadata/name", generated);
@@ -123,6 +132,11 @@ impl World {
 
     /// What other parts of the server add to a new object.
     fn complete_new(&mut self, kind: &Kind, object: &mut Value) {
+        if kind.kind == "Service" {
+            default(object, "/spec/ipFamilies", json!(["IPv4"]));
+            default(object, "/spec/ipFamilyPolicy", "SingleStack");
+            default(object, "/status/loadBalancer", json!({}));
+        }
         match kind.kind {
             "Service"
                 if text(object, "/spec/type") != "ExternalName"
@@ -132,10 +146,12 @@ impl World {
                 set(object, "/spec/clusterIP", address.clone());
                 set(object, "/spec/clusterIPs", json!([address]));
             }
+            "Job" => job_selector(object),
             "Pod" => {
                 default(object, "/spec/serviceAccountName", "default");
                 default(object, "/spec/serviceAccount", "default");
-                default(object, "/spec/enableServiceLinks", true);
+                default(object, "/spec/priority", 0);
+                default(object, "/spec/preemptionPolicy", "PreemptLowerPriority");
                 let wait = |key: &str| json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300});
                 default(object, "/spec/tolerations", json!([]));
                 if let Some(Value::Array(tolerations)) = object.pointer_mut("/spec/tolerations") {
@@ -207,7 +223,11 @@ impl World {
         }
         if name(&object) != key.name {
             let cause = format!("Invalid value: {:?}: field is immutable", name(&object));
-            return Err(Failure::invalid(kind, &key.name, &[("FieldValueInvalid", "metadata.name", cause)]));
+            return Err(Failure::invalid(
+                kind,
+                &key.name,
+                &[("FieldValueInvalid", "metadata.name".into(), cause)],
+            ));
         }
         defaults::fill(kind, &mut object);
         self.keep_change(kind, key, &live, object, options, Operation::Update)
@@ -221,16 +241,23 @@ impl World {
         options: &WriteOptions,
     ) -> Result<Value, Failure> {
         if options.manager.is_empty() {
-            let message = "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch";
-            return Err(Failure::new(422, "Invalid", message));
+            let why = "Required value: is required for apply patch";
+            let message = format!("PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: {why}");
+            let mut failure = Failure::new(422, "Invalid", message);
+            failure.details = json!({
+                "group": "meta.k8s.io", "kind": "PatchOptions",
+                "causes": [{"reason": "FieldValueRequired", "message": why, "field": "fieldManager"}],
+            });
+            return Err(failure);
         }
         if !at(config, "/metadata/managedFields").is_null() {
             return Err(Failure::bad_request("metadata.managedFields must be nil"));
         }
-        if text(config, "/apiVersion").is_empty() || text(config, "/kind").is_empty() {
-            return Err(Failure::bad_request("Object 'Kind' is missing in the body of an apply patch"));
+        let (version, named) = (text(config, "/apiVersion"), text(config, "/kind"));
+        if version != kind.api_version() || named != kind.kind {
+            let shown = if version.is_empty() { "/" } else { version };
+            return Err(Failure::bad_request(format!("invalid object type: {shown}, Kind={named}")));
         }
-        check_type(kind, config)?;
         let writer = options.writer(kind, self.now, Operation::Apply);
         let version = text(config, "/metadata/resourceVersion");
         let Some(live) = self.store.get(key).cloned() else {
@@ -386,6 +413,21 @@ impl World {
     }
 }
 
+/// What marks a job's pods as its own.
+fn job_selector(job: &mut Value) {
+    if at(job, "/spec/manualSelector") == true {
+        return;
+    }
+    let (uid, name) = (text(job, "/metadata/uid").to_owned(), name(job).to_owned());
+    default(job, "/spec/selector/matchLabels/batch.kubernetes.io~1controller-uid", uid.clone());
+    for labels in ["/metadata/labels", "/spec/template/metadata/labels"] {
+        for (label, value) in [("controller-uid", &uid), ("job-name", &name)] {
+            default(job, &format!("{labels}/{label}"), value.clone());
+            default(job, &format!("{labels}/batch.kubernetes.io~1{label}"), value.clone());
+        }
+    }
+}
+
 /// An object that only its finalizers and its grace kept.
 fn is_gone(kind: &Kind, object: &Value) -> bool {
     match kind.kind {
@@ -405,6 +447,15 @@ fn desired(object: &Value) -> Value {
 
 fn check_type(kind: &Kind, object: &Value) -> Result<(), Failure> {
     let (version, found) = (text(object, "/apiVersion"), text(object, "/kind"));
+    if !found.is_empty() && found != kind.kind {
+        let group =
+            if kind.group.is_empty() { "core" } else { kind.group.split('.').next().unwrap_or_default() };
+        return Err(Failure::bad_request(format!(
+            "{found} in version \"{version}\" cannot be handled as a {}: converting ({version}.{found}) to \
+             ({group}.{}): unknown conversion",
+            kind.kind, kind.kind
+        )));
+    }
     if !object.is_object() {
         return Err(Failure::bad_request("the object provided is unrecognized (must be of type object)"));
     }
@@ -412,12 +463,6 @@ fn check_type(kind: &Kind, object: &Value) -> Result<(), Failure> {
         return Err(Failure::bad_request(format!(
             "the API version in the data ({version}) does not match the expected API version ({})",
             kind.api_version()
-        )));
-    }
-    if !found.is_empty() && found != kind.kind {
-        return Err(Failure::bad_request(format!(
-            "{found} in version \"{}\" cannot be handled as a {}: no kind \"{found}\" is registered for it",
-            kind.version, kind.kind
         )));
     }
     Ok(())
@@ -447,6 +492,7 @@ pub(crate) fn scale_of(object: &Value) -> Value {
         let parts = labels.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()));
         parts.collect::<Vec<_>>().join(",")
     });
+    let replicas = at(object, "/spec/replicas").as_i64().unwrap_or(0);
     json!({
         "kind": "Scale", "apiVersion": "autoscaling/v1",
         "metadata": {
@@ -454,7 +500,7 @@ pub(crate) fn scale_of(object: &Value) -> Value {
             "resourceVersion": at(object, "/metadata/resourceVersion"),
             "creationTimestamp": at(object, "/metadata/creationTimestamp"),
         },
-        "spec": {"replicas": at(object, "/spec/replicas").as_i64().unwrap_or(0)},
+        "spec": if replicas == 0 { json!({}) } else { json!({"replicas": replicas}) },
         "status": {"replicas": at(object, "/status/replicas").as_i64().unwrap_or(0), "selector": selector},
     })
 }

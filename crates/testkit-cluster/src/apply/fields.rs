@@ -29,6 +29,40 @@ impl FieldSet {
         set
     }
 
+    /// The maps that hold something in `before` and nothing in `after`.
+    pub(crate) fn emptied(before: &Value, after: &Value, root: &'static str) -> Self {
+        let mut set = Self::default();
+        set.add_emptied(before, after, root);
+        set
+    }
+
+    fn add_emptied(&mut self, before: &Value, after: &Value, of: &'static str) {
+        for (name, value) in after.as_object().into_iter().flatten() {
+            let element = format!("f:{name}");
+            let old = before.get(name).unwrap_or(&Value::Null);
+            let mut inside = Self::default();
+            match (schema::field(of, name), value, old) {
+                (Shape::Plain(_), Value::Object(map), Value::Object(_)) if map.is_empty() => {
+                    self.members.insert(element.clone());
+                }
+                (Shape::Plain(of), Value::Object(_), Value::Object(_)) => inside.add_emptied(old, value, of),
+                (Shape::Keyed { keys, of }, Value::Array(items), Value::Array(old)) => {
+                    for item in items {
+                        let key = key_element(item, keys);
+                        let Some(old) = old.iter().find(|old| key_element(old, keys) == key) else {
+                            continue;
+                        };
+                        let mut fields = Self::default();
+                        fields.add_emptied(old, item, of);
+                        inside.put_child(key, fields);
+                    }
+                }
+                _ => {}
+            }
+            self.put_child(element, inside);
+        }
+    }
+
     fn add_made(&mut self, before: &Value, after: &Value, of: &'static str) {
         for (name, value) in after.as_object().into_iter().flatten() {
             let element = format!("f:{name}");

@@ -62,9 +62,6 @@ impl Entry {
         }
         if self.operation == Operation::Update {
             shown = format!("{shown} using {}", self.api_version);
-            if !self.time.is_empty() {
-                shown = format!("{shown} at {}", self.time);
-            }
         }
         shown
     }

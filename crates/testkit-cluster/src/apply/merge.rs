@@ -83,7 +83,7 @@ fn modified_object(set: &mut FieldSet, before: &Value, after: &Value, of: &'stat
 fn modified_field(set: &mut FieldSet, element: String, old: &Value, new: &Value, shape: Shape) {
     let mut inside = FieldSet::default();
     match (shape, old, new) {
-        (Shape::Plain(of), Value::Object(a), Value::Object(b)) if !a.is_empty() && !b.is_empty() => {
+        (Shape::Plain(of), Value::Object(_), Value::Object(_)) => {
             modified_object(&mut inside, old, new, of);
         }
         (Shape::Keyed { keys, of }, Value::Array(a), Value::Array(b)) => {

@@ -56,12 +56,18 @@ pub(crate) fn apply(
 /// Notes in `object` what `writer` has changed of `live`, as a create, an
 /// update or a patch does.
 pub(crate) fn note_update(kind: &Kind, live: &Value, object: &mut Value, writer: &Writer<'_>) {
+    if kind.kind == "Event" {
+        // Nobody asks who owns an event, and there are many.
+        return;
+    }
     let root = schema::root(kind.kind);
     let mut managers = Managers::of(live);
     let (before, after) = (stripped(live), stripped(object));
     let mut changed = Changes::between(&before, &after, root);
-    // Whoever makes a list or a map anew owns that, too.
+    // Whoever makes a list or a map anew owns that, too; and nobody owns one
+    // that is gone.
     changed.added = changed.added.union(&FieldSet::made(&before, &after, root));
+    changed.removed = changed.removed.union(&FieldSet::made(&after, &before, root));
     let touched = changed.modified.union(&changed.added);
     managers.take_away(writer, &touched.union(&changed.removed));
     let own = managers.set(writer).cloned().unwrap_or_default();
@@ -74,7 +80,7 @@ pub(crate) fn note_update(kind: &Kind, live: &Value, object: &mut Value, writer:
 pub(crate) fn blank() -> Value {
     json!({
         "metadata": {}, "status": {},
-        "spec": {"template": {"metadata": {}, "spec": {"containers": []}}, "strategy": {}, "containers": []},
+        "spec": {"template": {"metadata": {}, "spec": {"containers": []}}, "strategy": {}, "updateStrategy": {}, "containers": []},
     })
 }
 
@@ -89,8 +95,10 @@ impl Changes {
     fn between(before: &Value, after: &Value, root: &'static str) -> Self {
         let (old, new) = (FieldSet::of(before, root), FieldSet::of(after, root));
         Self {
-            added: new.difference(&old),
-            removed: old.difference(&new),
+            // A map that was there is not added by becoming empty, nor removed
+            // by being filled.
+            added: new.difference(&old).difference(&FieldSet::emptied(before, after, root)),
+            removed: old.difference(&new).difference(&FieldSet::emptied(after, before, root)),
             modified: merge::modified(before, after, root),
         }
     }

@@ -79,7 +79,7 @@ fn a_conflict_names_the_manager_and_the_field() {
     let refused = applied(&edited, &wanted, "me").expect_err("they own both");
     assert_eq!(
         refused.message,
-        "Apply failed with 2 conflicts: conflicts with \"kubectl-edit\" using apps/v1 at 2026-01-01T00:00:00Z:\n\
+        "Apply failed with 2 conflicts: conflicts with \"kubectl-edit\" using apps/v1:\n\
          - .spec.replicas\n- .spec.template.spec.containers[name=\"app\"].image"
     );
     assert_eq!(refused.details["causes"][0]["reason"], "FieldManagerConflict");

@@ -47,14 +47,14 @@ pub(super) fn pass(world: &mut World) {
 fn sync(world: &mut World, key: &Key) {
     let Some(mut view) = View::of(world, key) else { return };
     if is_leaving(&view.deployment) {
-        status::sync(world, &view);
+        status::sync(world, &view, false);
         return;
     }
     status::note_pause(world, &mut view);
     if at(&view.deployment, "/spec/paused") == true || view.is_scaling() {
         rolling::scale(world, &view);
         view.refresh(world);
-        status::sync(world, &view);
+        status::sync(world, &view, false);
         return;
     }
     if text(&view.deployment, "/spec/strategy/type") == "Recreate" {
@@ -63,7 +63,7 @@ fn sync(world: &mut World, key: &Key) {
         rolling::roll(world, &mut view);
     }
     view.refresh(world);
-    status::sync(world, &view);
+    status::sync(world, &view, true);
     if view.is_complete() {
         clean_up(world, &view);
     }

@@ -13,6 +13,11 @@ use crate::store::Key;
 use crate::world::World;
 
 pub(super) fn pass(world: &mut World) {
+    // Time alone leaves nothing without an owner.
+    let revision = world.store.revision();
+    if std::mem::replace(&mut world.memory.collected, revision) == revision {
+        return;
+    }
     let mut living = BTreeSet::new();
     let mut dependents: BTreeMap<String, Vec<(Key, Arc<Value>)>> = BTreeMap::new();
     let mut leaving = Vec::new();

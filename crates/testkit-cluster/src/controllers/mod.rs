@@ -14,7 +14,7 @@ mod replica_set;
 mod scheduler;
 mod stateful_set;
 
-pub(crate) use events::{About, event_of_new_group};
+pub(crate) use events::{About, event_of_core, event_of_new_group};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub(crate) struct Memory {
     again: BTreeMap<(String, String), u64>,
     /// Where an event of the same words is.
     told: BTreeMap<(String, String, String), Key>,
+    /// The revision up to which garbage was collected.
+    collected: u64,
 }
 
 /// One pass of all of them.

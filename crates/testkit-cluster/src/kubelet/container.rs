@@ -215,7 +215,8 @@ impl Container {
         self.log.clone_from(&behaviour.log);
         self.ready = false;
         self.started = false;
-        self.probed = around.now;
+        // The start itself is a time of probing, too.
+        self.probed = around.now.saturating_sub(1);
         self.failures = 0;
         self.state = State::Running { since: around.now };
     }
@@ -328,7 +329,8 @@ impl Container {
             self.ready = true;
             return;
         }
-        for tick in ticks(&readiness, since, self.probed, now, next) {
+        let mut later = Vec::new();
+        for tick in ticks(&readiness, since, self.probed, now, &mut later) {
             let failing = behaviour.never_ready.clone().or_else(|| {
                 let later = behaviour.unready_from.as_ref().filter(|(from, _)| tick >= since + from);
                 later
@@ -339,6 +341,10 @@ impl Container {
                 told.push((true, "Unhealthy", format!("Readiness probe failed: {words}")));
             }
             self.ready = failing.is_none();
+        }
+        // A probe that will succeed as the one before is not waited for.
+        if !self.ready || behaviour.unready_from.is_some() {
+            next.extend(later);
         }
     }
 
@@ -457,8 +463,8 @@ fn ticks(probe: &Value, since: u64, from: u64, now: u64, next: &mut Vec<u64>) ->
         tick = first + (from - first) / period * period;
     }
     while tick <= now {
-        // What falls on the last look was done then, but for the start itself.
-        if tick > from || (tick == from && from == since) {
+        // What falls on the last look was done then.
+        if tick > from {
             due.push(tick);
         }
         tick += period;

@@ -15,10 +15,8 @@ impl World {
         previous: bool,
     ) -> Result<Vec<String>, Failure> {
         let pod = self.live(key.kind, key)?;
-        let Some(run) = self.kubelet.pods.get(uid(&pod)) else {
-            let why = format!("pod {} does not have a host assigned", name(&pod));
-            return Err(Failure::bad_request(why));
-        };
+        // Of a pod without a node there is nothing, which is no failure.
+        let Some(run) = self.kubelet.pods.get(uid(&pod)) else { return Ok(Vec::new()) };
         if self.kubelet.lost.contains_key(crate::object::text(&pod, "/spec/nodeName")) {
             return Err(Failure::internal(
                 "Get \"https://10.0.0.1:10250/containerLogs\": dial tcp 10.0.0.1:10250: i/o timeout",

@@ -11,17 +11,15 @@ use crate::failure::Failure;
 pub(crate) fn json_patch(object: &Value, patch: &Value) -> Result<Value, Failure> {
     let operations = patch.as_array().ok_or_else(|| {
         Failure::bad_request(
-            "error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch",
+            "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp",
         )
     })?;
     let mut object = object.clone();
     for operation in operations {
-        one(&mut object, operation).map_err(|why| {
-            Failure::new(
-                422,
-                "Invalid",
-                format!("the server rejected our request due to an error in our request: {why}"),
-            )
+        one(&mut object, operation).map_err(|_| {
+            // The real server does not say which operation it was.
+            Failure::new(422, "Invalid", "the server rejected our request due to an error in our request")
+                .plain()
         })?;
     }
     Ok(object)

@@ -77,10 +77,11 @@ async fn one(world: Arc<Mutex<World>>, stream: TcpStream, tls: Option<TlsAccepto
     let serving = async {
         match tls {
             // A client that does not trust the certificate ends the handshake.
-            Some(tls) => match tls.accept(stream).await {
-                Ok(stream) => http(world, TokioIo::new(stream), cutter.clone(), activity).await,
-                Err(_) => {}
-            },
+            Some(tls) => {
+                if let Ok(stream) = tls.accept(stream).await {
+                    http(world, TokioIo::new(stream), cutter.clone(), activity).await;
+                }
+            }
             None => http(world, TokioIo::new(stream), cutter.clone(), activity).await,
         }
     };

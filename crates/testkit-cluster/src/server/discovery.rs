@@ -10,6 +10,17 @@ use crate::kinds::{KINDS, Kind, REVIEWS};
 
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
+/// Whether the server has anything below this path: a group and version that
+/// it serves.
+pub(super) fn knows(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').skip(1).collect();
+    match parts.as_slice() {
+        ["api", version, ..] => *version == "v1",
+        ["apis", group, version, ..] => all().any(|kind| kind.group == *group && kind.version == *version),
+        _ => false,
+    }
+}
+
 fn all() -> impl Iterator<Item = &'static Kind> {
     KINDS.iter().chain(REVIEWS)
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::connection::Cutter;
 use super::route::{Query, Target};
-use super::{Body, discovery, json, nothing, openapi, refused, reviews, typed, watching};
+use super::{Body, discovery, json, openapi, refused, reviews, typed, watching};
 use crate::api::access::Attempt;
 use crate::api::{Actor, DeleteOptions, ListOptions, PatchType, WriteOptions, scale_of};
 use crate::cluster::lock;
@@ -44,7 +44,7 @@ impl Asked {
         }
         let content_type = self.header(header::CONTENT_TYPE);
         if content_type.contains("protobuf") {
-            return Err(Failure::unsupported_media(content_type));
+            return Err(Failure::unsupported_media());
         }
         let parsed = if content_type.contains("yaml") {
             serde_saphyr::from_slice(&self.body).map_err(|error| error.to_string())
@@ -109,17 +109,13 @@ pub(super) async fn answer(
         (world.requests.len() - 1, fault, actor)
     };
     let response = match fault {
-        Some(Fault::Reset) => {
-            cutter.cut();
-            Response::new(nothing())
-        }
+        Some(Fault::Reset) => cut(cutter).await,
         Some(Fault::Status { code, retry_after }) => refused(&unwell(code, retry_after)),
         Some(Fault::Html) => typed(200, "text/html", "<html><body>Sign in</body></html>"),
         Some(Fault::Conflict) => refused(&conflict(&asked)),
         Some(Fault::LoseAnswer) => {
             drop(dispatch(world, &asked, actor, cutter).await);
-            cutter.cut();
-            Response::new(nothing())
+            cut(cutter).await
         }
         Some(Fault::Stall) => {
             stall(world).await;
@@ -131,6 +127,12 @@ pub(super) async fn answer(
         seen.code = response.status().as_u16();
     }
     response
+}
+
+/// Resets the connection; there is no answer, so that none is sent before.
+async fn cut(cutter: &Cutter) -> Response<Body> {
+    cutter.cut();
+    std::future::pending().await
 }
 
 async fn stall(world: &Arc<Mutex<World>>) {
@@ -206,6 +208,7 @@ async fn dispatch(
     }
     let answered = match Target::parse(&asked.path) {
         Ok(target) => resource(world, asked, &target, actor, cutter),
+        Err(_) if !discovery::knows(&asked.path) => Ok(typed(404, "text/plain", "404 page not found\n")),
         Err(failure) => Err(failure),
     };
     answered.unwrap_or_else(|failure| refused(&failure))
@@ -224,7 +227,8 @@ fn resource(
         (&Method::GET, true) if is_watch => "watch",
         (&Method::GET, true) => "list",
         (&Method::GET, false) => "get",
-        (&Method::POST, _) => "create",
+        (&Method::POST, true) => "create",
+        (&Method::POST, false) if !target.subresource.is_empty() => "create",
         (&Method::PUT, false) => "update",
         (&Method::PATCH, false) => "patch",
         (&Method::DELETE, false) => "delete",
@@ -354,9 +358,9 @@ fn write(
         ("create", "token") => reviews::token(world, &key, &asked.value()?),
         ("create", "") => world.create(kind, &target.namespace, asked.value()?, options),
         ("update", "scale") => {
-            let replicas = asked.value()?["spec"]["replicas"].clone();
+            let replicas = asked.value()?["spec"]["replicas"].as_i64().unwrap_or(0);
             world
-                .edit(&key, options, |object| object["spec"]["replicas"] = replicas)
+                .edit(&key, options, |object| object["spec"]["replicas"] = replicas.into())
                 .map(|object| scale_of(&object))
         }
         ("patch", "scale") => {
@@ -367,9 +371,9 @@ fn write(
                 PatchType::Json => scale = crate::patch::json_patch(&scale, &patch)?,
                 _ => crate::patch::merge(&mut scale, &patch),
             }
-            let replicas = scale["spec"]["replicas"].clone();
+            let replicas = scale["spec"]["replicas"].as_i64().unwrap_or(0);
             world
-                .edit(&key, options, |object| object["spec"]["replicas"] = replicas)
+                .edit(&key, options, |object| object["spec"]["replicas"] = replicas.into())
                 .map(|object| scale_of(&object))
         }
         ("update", _) => world.update(kind, &key, asked.value()?, options),

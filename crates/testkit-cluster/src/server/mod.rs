@@ -11,7 +11,7 @@ mod watching;
 pub(crate) use connection::serve;
 
 use bytes::Bytes;
-use futures_util::stream::{self, Stream, StreamExt as _};
+use futures_util::stream::{Stream, StreamExt as _};
 use http::{Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::Frame;
@@ -48,8 +48,4 @@ fn refused(failure: &Failure) -> Response<Body> {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     response
-}
-
-fn nothing() -> Body {
-    streamed(stream::empty())
 }

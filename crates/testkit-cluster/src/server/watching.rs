@@ -255,6 +255,9 @@ pub(super) fn log(
     let text = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
     let (lines, changes) = {
         let held = lock(world);
+        if crate::object::text(held.live(target.kind, &key)?.as_ref(), "/spec/nodeName").is_empty() {
+            return Ok(typed(204, "text/plain", ""));
+        }
         (held.container_log(&key, &container, previous)?, held.subscribe())
     };
     let shown = &lines[lines.len() - tail.unwrap_or(lines.len()).min(lines.len())..];

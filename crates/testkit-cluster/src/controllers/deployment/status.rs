@@ -38,8 +38,9 @@ pub(super) fn note_pause(world: &mut World, view: &mut View) {
     view.refresh(world);
 }
 
-/// Counts, and judges the progress.
-pub(super) fn sync(world: &mut World, view: &View) {
+/// Counts, and judges the progress where that is asked for: while a deployment
+/// is paused or scaled, nobody does.
+pub(super) fn sync(world: &mut World, view: &View, judged: bool) {
     let deployment = &view.deployment;
     let sum = |field: &str| -> i64 { view.all().map(|set| number(set, &format!("/status/{field}"))).sum() };
     let of_new = |field: &str| view.new.as_ref().map_or(0, |new| number(new, &format!("/status/{field}")));
@@ -73,7 +74,9 @@ pub(super) fn sync(world: &mut World, view: &View) {
         put_condition(&mut all, "Available", "False", "MinimumReplicasUnavailable", words, &now);
     }
     let counted = Counted { total, updated, ready, available };
-    progress(world, view, &counted, &mut all, &now);
+    if judged {
+        progress(world, view, &counted, &mut all, &now);
+    }
     all.retain(|condition| condition["type"] != "ReplicaFailure");
     let failing = view.new.iter().chain(&view.old).find_map(|set| condition(set, "ReplicaFailure"));
     if let Some(failing) = failing {

@@ -1,0 +1,13 @@
+//! The cluster as its clients see it: over HTTP, and on virtual time.
+
+mod access;
+mod faults;
+mod kubectl;
+mod lists;
+mod pods;
+mod replay;
+mod rollouts;
+mod support;
+mod traffic;
+mod watches;
+mod writes;
