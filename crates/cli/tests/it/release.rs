@@ -7,7 +7,7 @@ use std::time::Instant;
 use plimsoll_testkit::git::Repo;
 use serde_json::{Value, json};
 
-use crate::world::{PLIMSOLL, Run};
+use crate::world::{PLIMSOLL, Run, World};
 
 /// A service with an API, a database and a lock file, and no other file of Plimsoll's.
 struct Project {
@@ -405,4 +405,24 @@ fn a_changelog_that_cannot_be_used_is_left_alone() {
     {
         project.run(&[&["changelog"], &arguments[..]].concat()).exits(2);
     }
+}
+
+/// VER-1: enforced by the guard, against what runs.
+#[test]
+fn the_guard_refuses_a_version_that_says_less() {
+    let mut world = World::new();
+    world.repo.write("VERSION", "1.2.3\n");
+    world.repo.write("openapi.json", openapi(&["id", "fax"]));
+    let first = world.built("first", "well");
+    world.plimsoll(["deploy", first.as_str(), "--env", "trial"]).exits(0);
+    world.repo.write("openapi.json", openapi(&["id"]));
+    world.repo.write("VERSION", "1.2.4\n");
+    let second = world.built("second", "well");
+    let refused = world.plimsoll(["deploy", second.as_str(), "--env", "trial"]).exits(3);
+    refused.says(&["VER-201", "at least 2.0.0", "VER-001: 1 break of the API", "1.2.4"]);
+    world.repo.write("VERSION", "2.0.0\n");
+    let third = world.built("third", "well");
+    world.plimsoll(["deploy", third.as_str(), "--env", "trial"]).exits(0);
+    // Going back needs no version.
+    world.plimsoll(["rollback", "--to", first.as_str(), "--env", "trial"]).exits(0);
 }

@@ -21,6 +21,7 @@ use plimsoll_registry::client::{ManifestAt, Reader};
 use crate::context::Context;
 use crate::evidence::found::Pieces;
 use crate::policy::Approval;
+use crate::release::version_facts;
 use crate::{blocking, evidence};
 
 pub(crate) mod policy;
@@ -109,6 +110,7 @@ pub(crate) async fn facts(context: &Context, asked: &Asked, target: &dyn OnTarge
         None => None,
     };
     let contract = release::contract(context, asked, running.as_ref()).await?;
+    let version = version_facts(context, asked, running.as_ref().map(Release::sha)).await;
     // Where nobody here knows the build, the image itself may: its record is signed.
     let recorded = match of_ledger.recorded {
         Lookup::Absent => pieces
@@ -147,7 +149,7 @@ pub(crate) async fn facts(context: &Context, asked: &Asked, target: &dyn OnTarge
         verified_before: of_ledger.verified_before,
         contract,
         schema: None,
-        version: None,
+        version,
         policy: Some(demands),
     })
 }

@@ -253,18 +253,33 @@ impl Here<'_> {
 }
 
 /// The facts for the guard: a commit against the one that runs.
-pub(super) async fn against(
-    context: &Context,
-    sha: &Commit,
-    running: Option<&Commit>,
-) -> Result<Facts, Failure> {
+pub(super) async fn against(context: &Context, sha: &Commit, running: &Commit) -> Result<Facts, Failure> {
     let asked = Asked {
         directory: context.root().to_path_buf(),
         commit: sha.to_string(),
-        since: running.map(ToString::to_string),
+        since: Some(running.to_string()),
         service: None,
         private_database: false,
         advisories: None,
     };
     gather(Some(context), &asked, Purpose::Check).await
+}
+
+/// What a commit claims to be: its tags and its manifests.
+///
+/// # Errors
+/// The repository cannot be read, or there is no such commit.
+pub(super) async fn claimed(context: &Context, commit: &Commit) -> Result<Lookup<Version>, Failure> {
+    let (root, commit) = (context.root().to_path_buf(), commit.clone());
+    let service = Some(context.config.config.project.service.name.clone());
+    blocking("reading the repository", move || {
+        let source = Source::open(&root)?;
+        let here = Here { source: &source, folder: folder(&source, &root), service, purpose: Purpose::Check };
+        let tags = here.versions(source.tags(None)?).into_iter().filter(|one| one.commit == commit);
+        match tags.map(|one| one.version).max() {
+            Some(version) => Ok(Lookup::Found(version)),
+            None => here.stated(&commit),
+        }
+    })
+    .await?
 }
