@@ -291,6 +291,24 @@ impl Api {
         Ok(lines(body, LARGEST_LOG, operation, self.connection.server()).boxed())
     }
 
+    /// Whether the credentials allow an operation; nothing where the server
+    /// does not say.
+    pub(crate) async fn may(&self, operation: &Operation) -> Option<bool> {
+        let (resource, subresource) = operation.resource.split_once('/').unwrap_or((operation.resource, ""));
+        let review = serde_json::json!({
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": { "resourceAttributes": {
+                "namespace": operation.namespace, "verb": operation.verb, "group": operation.group,
+                "resource": resource, "subresource": subresource, "name": operation.name.as_deref().unwrap_or_default(),
+            } },
+        });
+        let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".to_owned();
+        let body = ("application/json", review.to_string());
+        let answer: Value = self.object(operation.clone(), Method::POST, path, Some(body)).await.ok()?;
+        answer["status"]["allowed"].as_bool()
+    }
+
     async fn object<K: DeserializeOwned>(
         &self,
         operation: Operation,

@@ -3,6 +3,8 @@
 
 use serde_json::json;
 
+use crate::workload::WorkloadKind;
+
 /// What the manifests are for.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -191,11 +193,11 @@ spec:
     format!("{app}---\n{}", access(settings))
 }
 
-/// The rules Plimsoll needs, and no other: group, resources, verbs, why.
-pub fn rules(
-    blue_green: bool,
-    jobs: bool,
-) -> Vec<(&'static str, &'static str, Vec<&'static str>, &'static str)> {
+/// One rule: group, resource, verbs, and why.
+pub type Rule = (&'static str, &'static str, Vec<&'static str>, &'static str);
+
+/// The rules Plimsoll needs in the namespace, and no other.
+pub fn rules(kind: WorkloadKind, blue_green: bool, jobs: bool) -> Vec<Rule> {
     let made = |verbs: &[&'static str]| {
         let mut verbs = verbs.to_vec();
         if blue_green {
@@ -203,28 +205,36 @@ pub fn rules(
         }
         verbs
     };
-    let mut rules = vec![
-        (
-            "apps",
-            "deployments",
-            made(&["get", "list", "watch", "patch"]),
-            "the image, and the second Deployment",
-        ),
-        (
-            "apps",
-            "replicasets",
-            vec!["get", "list", "watch"],
-            "whose pods are whose, and why some are not made",
-        ),
-        ("", "pods", vec!["get", "list", "watch"], "how the pods are"),
+    let read = || vec!["get", "list", "watch"];
+    let mut rules = match kind {
+        WorkloadKind::Deployment => vec![
+            (
+                "apps",
+                "deployments",
+                made(&["get", "list", "watch", "patch"]),
+                "the image, and the second Deployment of a blue/green rollout",
+            ),
+            ("apps", "replicasets", read(), "whose pods are whose, and why some are not made"),
+            ("", "pods", read(), "how the pods are"),
+        ],
+        WorkloadKind::StatefulSet => vec![
+            ("apps", "statefulsets", vec!["get", "list", "watch", "patch"], "the image"),
+            (
+                "",
+                "pods",
+                vec!["get", "list", "watch", "delete"],
+                "how the pods are; a broken one blocks the way back",
+            ),
+        ],
+    };
+    rules.extend([
         ("", "pods/log", vec!["get"], "last lines of a pod that fails"),
         ("", "events", vec!["list"], "why a pod does not start"),
         ("", "services", made(&["get", "list", "watch", "patch"]), "who receives requests"),
         ("discovery.k8s.io", "endpointslices", vec!["list", "watch"], "who really receives requests"),
-    ];
+    ]);
     if jobs {
-        let verbs = vec!["get", "list", "watch", "create", "delete"];
-        rules.push(("batch", "jobs", verbs, "migrations"));
+        rules.push(("batch", "jobs", vec!["get", "list", "watch", "create", "delete"], "migrations"));
     }
     rules
 }
@@ -249,7 +259,7 @@ metadata:
 rules:
 "
     );
-    for (group, resource, verbs, why) in rules(settings.blue_green, settings.jobs) {
+    for (group, resource, verbs, why) in rules(WorkloadKind::Deployment, settings.blue_green, settings.jobs) {
         let verbs: Vec<String> = verbs.iter().map(|verb| format!("{verb:?}")).collect();
         text.push_str(&format!(
             "  # {why}\n  - apiGroups: [{group:?}]\n    resources: [{resource:?}]\n    verbs: [{}]\n",

@@ -92,8 +92,8 @@ impl KubernetesTarget {
         let patience = Patience { poll: options.poll, silence: options.silence };
         let by_name = format!("fieldSelector={}", encoded(&format!("metadata.name={name}")));
         let by_label = format!("labelSelector={}", encoded(&format!("{}={name}", names::JOB)));
-        let jobs = Watched::<Job>::begin(api.clone(), Kind::JOB, by_name, patience);
-        let pods = Watched::<Pod>::begin(api.clone(), Kind::POD, by_label, patience);
+        let jobs = Watched::<Job>::slim(api.clone(), Kind::JOB, by_name, patience);
+        let pods = Watched::<Pod>::slim(api.clone(), Kind::POD, by_label, patience);
         let wait = Wait { target: self, spec, observer, name, jobs, pods };
         wait.until_it_ends().await
     }

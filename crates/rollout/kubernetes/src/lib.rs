@@ -22,7 +22,7 @@ mod workload;
 pub use diagnosis::{Finding, diagnose, event_lines, not_created};
 pub use drift::{Drift, DriftFacts, RunningPod, counted};
 pub use error::{KubernetesError, Operation};
-pub use init::{Settings, manifests, rules};
+pub use init::{Rule, Settings, manifests, rules};
 pub use job::{JobEnd, JobSpec};
 pub use pages::PAGES;
 pub use target::{KubernetesTarget, Options};

@@ -121,6 +121,7 @@ pub(crate) fn observed(
     let mut dead: BTreeMap<Digest, Vec<Failing>> = BTreeMap::new();
     let mut troubled = Vec::new();
     let left_alone = left_alone(record);
+    let silent = silent_nodes(view, evidence);
     for (slot, pod) in view.own_pods() {
         let Some(digest) = digest_of(pod, container).or_else(|| unpinned(pod, container)) else { continue };
         // Nothing of Plimsoll's is wanted: what was there before is the user's.
@@ -130,6 +131,7 @@ pub(crate) fn observed(
         let workload = if slot == Slot::Home { Some(home) } else { candidate.as_ref() };
         let min_ready = workload.map_or(0, Workload::min_ready_seconds);
         let state = state_of(pod, &receiving, evidence.events(pod), min_ready, now);
+        let state = on_silent_node(pod, state, &silent);
         let fleet = fleets.entry(digest).or_default();
         let pod_uid = uid(&pod.metadata);
         let name = pod.metadata.name.clone().unwrap_or_default();
@@ -194,6 +196,25 @@ pub(crate) fn observed(
     let traffic = record.desired.as_ref().and_then(|desired| traffic_of(desired, &fleets));
     let scale = Some(home.replicas().max(1));
     (Observed { at: now, generation_seen, fleets, traffic, scale }, troubled)
+}
+
+/// Nodes on which some pod is known not to be reached any more.
+fn silent_nodes<'a>(view: &'a View, evidence: &Evidence) -> BTreeMap<&'a str, Finding> {
+    let lost = view.own_pods().filter(|(_, pod)| !is_ready(pod)).filter_map(|(_, pod)| {
+        let finding = diagnose(pod, evidence.events(pod)).filter(|f| f.cause == Cause::Lost)?;
+        Some((pod.spec.as_ref()?.node_name.as_deref()?, finding))
+    });
+    lost.collect()
+}
+
+/// What a pod's kubelet said last is old where its node is silent.
+fn on_silent_node(pod: &Pod, state: PodState, silent: &BTreeMap<&str, Finding>) -> PodState {
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+    let lost = node.and_then(|node| silent.get(node));
+    match (lost, state) {
+        (Some(lost), PodState::Starting | PodState::Failing(_)) => PodState::Failing(lost.clone()),
+        (_, state) => state,
+    }
 }
 
 /// The image of pods that are none of Plimsoll's business now.

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::api::{Api, Connection, Kind, encoded};
 use crate::check;
 use crate::converge::{self, Next, Setting, Write};
-use crate::error::KubernetesError;
+use crate::error::{KubernetesError, Operation};
 use crate::names;
 use crate::observe::{self, Evidence, Troubled};
 use crate::record::Record;
@@ -138,8 +138,11 @@ impl KubernetesTarget {
         let service = self.service().await?;
         check::suitable(&home, &service, &self.options.container, strategy)?;
         Record::of(&home).map_err(|reason| KubernetesError::Record { reason })?;
-        // Begun now, so that the first look is not slower than the others.
-        self.view().await?;
+        // The lists are begun now, so that the first look is not slower than
+        // the others.
+        let (allowed, view) = tokio::join!(self.allowed(home.kind(), strategy), self.view());
+        allowed?;
+        view?;
         Ok(check::warnings(&home, &self.options.container, drain_sec))
     }
 
@@ -185,6 +188,30 @@ impl KubernetesTarget {
             }),
             Err(error) => Err(error),
         }
+    }
+
+    /// Refuses before anything is touched what would be refused on the way.
+    async fn allowed(&self, kind: WorkloadKind, strategy: Strategy) -> Result<(), KubernetesError> {
+        let rules = crate::init::rules(kind, strategy == Strategy::BlueGreen, false);
+        let asked = rules.into_iter().flat_map(|(group, resource, verbs, _)| {
+            verbs.into_iter().map(move |verb| (group, resource, verb))
+        });
+        let asked = asked.map(|(group, resource, verb)| async move {
+            let namespace = self.options.namespace.clone();
+            let operation = Operation { verb, group, resource, name: None, namespace };
+            // Lists and streams have other ways where they are not allowed.
+            let needed = verb != "watch" && resource != "endpointslices" && resource != "events";
+            let refused = needed && self.api.may(&operation).await == Some(false);
+            refused.then_some(operation)
+        });
+        let mut refused = futures_util::future::join_all(asked).await.into_iter().flatten();
+        let Some(first) = refused.next() else { return Ok(()) };
+        let others: Vec<String> = refused.map(|operation| operation.rule()).collect();
+        let message = match others.is_empty() {
+            true => "the API server says that it would be refused".into(),
+            false => format!("the API server says that it would be refused, and also {}", others.join(", ")),
+        };
+        Err(KubernetesError::Forbidden { operation: Box::new(first), message })
     }
 
     async fn service(&self) -> Result<Service, KubernetesError> {
@@ -248,9 +275,9 @@ impl KubernetesTarget {
                     preview: is_deployment
                         .then(|| Watched::begin(api(), Kind::SERVICE, named(&preview), patience)),
                     replica_sets: is_deployment
-                        .then(|| Watched::begin(api(), Kind::REPLICA_SET, selector.clone(), patience)),
-                    pods: Watched::begin(api(), Kind::POD, selector, patience),
-                    slices: Watched::begin(api(), Kind::ENDPOINT_SLICE, slices, patience),
+                        .then(|| Watched::slim(api(), Kind::REPLICA_SET, selector.clone(), patience)),
+                    pods: Watched::slim(api(), Kind::POD, selector, patience),
+                    slices: Watched::slim(api(), Kind::ENDPOINT_SLICE, slices, patience),
                 })
             })
             .await

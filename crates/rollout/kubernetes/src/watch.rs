@@ -53,6 +53,8 @@ struct Shared<K> {
     kind: Kind,
     query: String,
     patience: Patience,
+    /// Whether who manages which field is left out: half of what a pod is.
+    slim: bool,
     known: Mutex<Known<K>>,
     /// One list at a time, so that an older answer replaces no newer one.
     listing: tokio::sync::Mutex<()>,
@@ -78,12 +80,22 @@ impl<K> Drop for Watched<K> {
 impl<K: Object> Watched<K> {
     /// Begins to keep a list.
     pub(crate) fn begin(api: Arc<Api>, kind: Kind, query: String, patience: Patience) -> Self {
+        Self::start(api, kind, query, patience, false)
+    }
+
+    /// Begins to keep a list without who manages which field.
+    pub(crate) fn slim(api: Arc<Api>, kind: Kind, query: String, patience: Patience) -> Self {
+        Self::start(api, kind, query, patience, true)
+    }
+
+    fn start(api: Arc<Api>, kind: Kind, query: String, patience: Patience, slim: bool) -> Self {
         let known = Known { items: BTreeMap::new(), version: String::new(), current: None, live: false };
         let shared = Arc::new(Shared {
             api,
             kind,
             query,
             patience,
+            slim,
             known: Mutex::new(known),
             listing: tokio::sync::Mutex::default(),
             changed: Notify::new(),
@@ -107,6 +119,7 @@ impl<K: Object> Watched<K> {
 
     /// Takes in what the API answered to a write, so that it is seen at once.
     pub(crate) fn put(&self, item: K) {
+        let item = self.shared.trimmed(item);
         self.shared.lock().put(item);
     }
 
@@ -119,17 +132,18 @@ impl<K: Object> Watched<K> {
     pub(crate) async fn changed(&self) {
         self.shared.changed.notified().await;
     }
-
-    /// Whether changes arrive by themselves.
-    #[cfg(test)]
-    pub(crate) fn is_live(&self) -> bool {
-        self.shared.lock().live
-    }
 }
 
 impl<K: Object> Shared<K> {
     fn lock(&self) -> std::sync::MutexGuard<'_, Known<K>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn trimmed(&self, mut item: K) -> K {
+        if self.slim {
+            item.metadata_mut().managed_fields = None;
+        }
+        item
     }
 
     async fn list(&self) -> Result<(), KubernetesError> {
@@ -143,7 +157,7 @@ impl<K: Object> Shared<K> {
         let mut known = self.lock();
         match listed {
             Ok(listed) => {
-                let named = listed.items.into_iter();
+                let named = listed.items.into_iter().map(|item| self.trimmed(item));
                 known.items = named.filter_map(|item| Some((item.metadata().name.clone()?, item))).collect();
                 known.version = listed.version;
                 known.current = Some(Instant::now());
@@ -187,7 +201,7 @@ impl<K: Object> Shared<K> {
             match change {
                 Change::Is(item) => {
                     let version = item.metadata().resource_version.clone();
-                    known.put(item);
+                    known.put(self.trimmed(item));
                     known.advance(version);
                 }
                 Change::Gone(item) => {

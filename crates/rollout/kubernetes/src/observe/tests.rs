@@ -210,3 +210,18 @@ fn an_image_known_by_a_tag_only_is_counted_by_what_runs() {
     assert_eq!(fleets.get(&digest).map(|fleet| fleet.serving), Some(1));
     assert_eq!(fleets.len(), 2, "what is not known yet is counted under a key of its own");
 }
+
+#[test]
+fn what_a_kubelet_said_last_is_old_where_its_node_is_silent() {
+    let on = |mut pod: Value| {
+        pod["spec"]["nodeName"] = json!("node-1");
+        pod
+    };
+    let mut lost = on(pod("a", 9, false, false));
+    lost["status"]["conditions"][0]["status"] = json!("Unknown");
+    let scene = Scene::new(9, vec![lost, on(pod("b", 9, false, false)), pod("c", 9, false, false)], vec![]);
+    let fleet = scene.observed(&record(None, Some(9))).fleet(&release(9).digest());
+    let causes: Vec<_> = fleet.failing.iter().map(|f| (f.instance.as_str(), f.cause, f.heals)).collect();
+    assert_eq!(causes, [("a", Cause::Lost, true), ("b", Cause::Lost, true)]);
+    assert_eq!(fleet.starting, 1);
+}

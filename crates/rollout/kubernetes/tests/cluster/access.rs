@@ -57,15 +57,19 @@ async fn the_role_is_enough_and_what_is_not_allowed_is_named() {
             }
         }
     });
-    let outcome = scene.roll(scene.record(Strategy::Rolling, Some(9), 8)).await.unwrap();
-    let stop = outcome.state.stop.unwrap();
-    assert_eq!(stop.code, "DEP-112");
     let rule = "{apiGroups: [\"apps\"], resources: [\"deployments\"], verbs: [\"patch\"]}";
+    let (code, said) = refused(&scene, |_| {}).await;
+    assert_eq!(code, "KUB-006", "before anything was touched");
     assert!(
-        stop.reason.contains("not allowed: patch deployments payouts") && stop.reason.contains(rule),
-        "{}",
-        stop.reason
+        said.contains("not allowed: patch deployments") && said.contains("resources: [\\\"deployments"),
+        "{said}"
     );
+    let mut record = scene.record(Strategy::Rolling, Some(9), 8);
+    record.deadlines.rollout_sec = 5;
+    let stop = scene.roll(record).await.unwrap().state.stop.unwrap();
+    assert_eq!(stop.code, "DEP-112");
+    let named = stop.reason.contains("not allowed: patch deployments payouts") && stop.reason.contains(rule);
+    assert!(named, "{}", stop.reason);
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ async fn to_its_end(scene: &Scene, strategy: Strategy, polls: usize) -> (End, us
 async fn a_process_killed_anywhere_is_gone_on_from() {
     let mut killed = 0;
     for strategy in [Strategy::Rolling, Strategy::BlueGreen] {
-        for polls in [7, 23, 41, 67, 113, 190] {
+        for polls in [11, 37, 67, 151] {
             let scene = Scene::new();
             let (end, processes) = to_its_end(&scene, strategy, polls).await;
             killed += processes - 1;
@@ -67,7 +67,7 @@ async fn a_process_killed_anywhere_is_gone_on_from() {
             assert_eq!(ends.count(), 1);
         }
     }
-    assert!(killed >= 20, "{killed} processes were killed");
+    assert!(killed >= 15, "{killed} processes were killed");
 }
 
 #[tokio::test]

@@ -9,4 +9,5 @@ mod killed;
 mod manifests;
 mod rollouts;
 mod scene;
+mod stateful;
 mod trouble;

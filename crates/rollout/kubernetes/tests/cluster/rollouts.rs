@@ -49,6 +49,7 @@ async fn blue_green_moves_all_requests_at_once_and_leaves_nothing_behind() {
 #[tokio::test]
 async fn the_end_is_noticed_at_once() {
     let scene = Scene::new();
+    scene.wire_ms.store(25, std::sync::atomic::Ordering::SeqCst);
     let outcome = scene.roll(scene.record(Strategy::Rolling, Some(1), 9)).await.unwrap();
     assert_eq!(outcome.end, End::Committed);
     let last_ready = scene

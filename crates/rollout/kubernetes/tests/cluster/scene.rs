@@ -35,6 +35,8 @@ pub(crate) struct Scene {
     pub(crate) fence: AtomicU64,
     /// What happens on the way: called once for every turn of the loop.
     pub(crate) each_turn: Mutex<Option<Box<dyn FnMut(&Cluster, u64) + Send>>>,
+    /// Real milliseconds that what happened has to come over the wire.
+    pub(crate) wire_ms: AtomicU64,
     turns: AtomicU64,
     _folder: tempfile::TempDir,
 }
@@ -81,6 +83,7 @@ impl Scene {
             interrupt: AtomicBool::new(false),
             fence: AtomicU64::new(1),
             each_turn: Mutex::default(),
+            wire_ms: AtomicU64::new(2),
             turns: AtomicU64::new(0),
             _folder: folder,
         }
@@ -141,6 +144,8 @@ impl Scene {
     }
 
     pub(crate) async fn roll(&self, record: PlanRecord) -> Result<Outcome, RolloutError> {
+        // Whoever takes the lock has a fence of its own.
+        self.fence.fetch_add(1, Ordering::SeqCst);
         let target = self.target();
         let plan = Plan::simulated(record);
         execute(&plan, State::new(), self.ports(&target)).await
@@ -196,7 +201,7 @@ impl Clock for Scene {
             }
             self.cluster.advance(u64::try_from(duration.as_millis()).unwrap());
             // What happened has to come over the wire.
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            tokio::time::sleep(Duration::from_millis(self.wire_ms.load(Ordering::SeqCst))).await;
         })
     }
 }

@@ -3,7 +3,7 @@
 use plimsoll_model::Strategy;
 use plimsoll_rollout_core::machine::End;
 use plimsoll_rollout_core::{Applied, Fence, Outcome, Plan, State, Target as _, machine::desired_for};
-use plimsoll_testkit_cluster::{Behaviour, Review, Verdict};
+use plimsoll_testkit_cluster::{Behaviour, Review, Settings, Verdict};
 use serde_json::json;
 
 use crate::scene::{Scene, ready, release};
@@ -171,21 +171,30 @@ async fn an_older_owner_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_node_that_dies_is_no_end_and_no_endless_wait() {
-    let scene = Scene::new();
-    scene.on_each_turn(|cluster, turn| {
-        if turn == 12 {
-            cluster.lose_node("node-a");
+async fn a_node_that_dies_is_named_and_is_no_endless_wait() {
+    let settings = Settings { node_grace: 5_000, ..Settings::default() };
+    let scene = Scene::with(settings);
+    scene.cluster.image(&release(9).image.to_string(), Behaviour::starts_after(8_000));
+    // The node of the first new pod that is ready goes.
+    let mut gone = false;
+    scene.on_each_turn(move |cluster, _| {
+        let nine = release(9).image.to_string();
+        let pods = cluster.list("pods", "shop");
+        let is_new = |pod: &&serde_json::Value| {
+            let status = &pod["status"]["containerStatuses"][0];
+            pod["spec"]["containers"][0]["image"] == nine.as_str() && status["ready"] == true
+        };
+        if let Some(pod) = pods.iter().find(is_new).filter(|_| !gone) {
+            gone = true;
+            cluster.lose_node(pod["spec"]["nodeName"].as_str().unwrap());
         }
     });
-    let outcome = scene.roll(scene.record(Strategy::Rolling, Some(1), 9)).await.unwrap();
-    let stop = outcome.state.stop.as_ref().map(|stop| (stop.code.as_str(), stop.reason.as_str()));
-    match outcome.end {
-        End::Committed => {}
-        End::Reverted => {
-            let (code, reason) = stop.unwrap();
-            assert!(code == "DEP-116" || code == "DEP-107", "{code} {reason}");
-        }
-        other => panic!("{other:?}"),
-    }
+    let mut record = scene.record(Strategy::Rolling, Some(1), 9);
+    record.deadlines.rollout_sec = 45;
+    let outcome = scene.roll(record).await.unwrap();
+    let notes = scene.notes.lock().unwrap().clone();
+    let stop = outcome.state.stop.clone().unwrap();
+    assert_eq!((outcome.end, stop.code.as_str()), (End::Reverted, "DEP-116"), "{}\n{notes:#?}", stop.reason);
+    assert!(stop.reason.contains("does not answer"), "{}", stop.reason);
+    assert_eq!(scene.image(), release(1).image.to_string());
 }
