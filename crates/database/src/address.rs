@@ -116,6 +116,12 @@ impl Address {
                 "it names no host (a socket's folder goes into `?host=/run/postgresql`)".into(),
             ));
         }
+        if !passed_on.iter().any(|pair| pair.starts_with("keepalives")) {
+            // A server that is gone is noticed within a minute, not within two hours.
+            config.keepalives_idle(Duration::from_secs(30));
+            config.keepalives_interval(Duration::from_secs(10));
+            config.keepalives_retries(3);
+        }
         if let Some(schema) = own.get("schema") {
             search_path(&mut config, schema).map_err(fail)?;
         }

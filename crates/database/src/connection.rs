@@ -94,10 +94,6 @@ pub async fn connect_to(address: &Address, options: &Options) -> Result<Connecti
     // One of several hosts that swallows packets must not use up all the time.
     let hosts = config.get_hosts().len().max(config.get_hostaddrs().len()).max(1);
     config.connect_timeout(whole / u32::try_from(hosts).unwrap_or(u32::MAX));
-    // A server that is gone is noticed within a minute, not within two hours.
-    config.keepalives_idle(Duration::from_secs(30));
-    config.keepalives_interval(Duration::from_secs(10));
-    config.keepalives_retries(3);
     let tls = MakeTls::new(address)?;
     let connected = tokio::time::timeout(whole, config.connect(tls.clone()))
         .await

@@ -217,6 +217,13 @@ pub enum Error {
         /// What was changed before.
         changed: Box<Changed>,
     },
+    /// A person, or a signal, wanted it to end. What was in flight is rolled back by the
+    /// database.
+    #[error("migrating {database} was interrupted")]
+    Interrupted {
+        /// Which database.
+        database: String,
+    },
     /// Somebody else went on with the file in between.
     #[error("another runner went on with the migrations of {database}")]
     Overtaken {
@@ -333,6 +340,7 @@ impl Diagnose for Error {
             Self::Files(error) => error.class(),
             Self::Refused { .. } | Self::Foreign { .. } | Self::NotAdoptable { .. } => Class::Refused,
             Self::NothingToAdopt { .. } => Class::Usage,
+            Self::Interrupted { .. } => Class::Interrupted,
             Self::Edited { .. } => Class::Integrity,
             Self::Busy { .. }
             | Self::Overtaken { .. }
@@ -358,6 +366,7 @@ impl Diagnose for Error {
             Self::LockLost { .. } => "MGR-009",
             Self::Table { .. } => "MGR-010",
             Self::Sqlite { .. } => "MGR-011",
+            Self::Interrupted { .. } => "MGR-012",
         }
     }
 
@@ -401,7 +410,8 @@ impl Diagnose for Error {
             }
             Self::Edited { next, .. } => format!("{nothing}; {next}"),
             Self::Foreign { .. } => format!(
-                "{nothing}; `plimsoll migrate adopt` compares what it recorded with the files and takes it over"
+                "{nothing}; `plimsoll migrate adopt` compares what it recorded with the files and takes it over; where \
+                 that table is about other migrations, `plimsoll migrate apply --beside-other-tool`"
             ),
             Self::NothingToAdopt { .. } => format!(
                 "{nothing}; `plimsoll migrate adopt --through PATH` records files as applied that were run by hand"
@@ -435,6 +445,9 @@ impl Diagnose for Error {
                 "{changed}; connect to the server itself, not through a pooler that changes sessions between \
                  transactions (PgBouncer: `pool_mode = session`)"
             ),
+            Self::Interrupted { .. } => "files that ran to their end stay, the one in flight is rolled back as far as it \
+                can be; `plimsoll migrate status` shows where it stands, and `plimsoll migrate apply` goes on from there"
+                .into(),
             Self::Overtaken { .. } => "run it again; what the other one did is recorded".into(),
             Self::Table { .. } => format!("{nothing}; is a newer plimsoll in use elsewhere?"),
             Self::Sqlite { full: true, changed, .. } => {

@@ -29,7 +29,8 @@ pub const PAGES: &[Page] = &[
                flyway, Prisma, Alembic), and none of Plimsoll's.",
         why: "Everything would run a second time.",
         how: "`plimsoll migrate adopt` compares what that tool recorded with the files, and takes it over. Its table is \
-              left as it is. Let only one of them run migrations from then on.",
+              left as it is. Let only one of them run migrations from then on. Where that table is about other migrations \
+              than these, `plimsoll migrate apply --beside-other-tool`.",
     },
     Page {
         code: "MGR-004",
@@ -94,5 +95,13 @@ pub const PAGES: &[Page] = &[
         what: "SQLite could not open, read or write its file.",
         why: "What was not committed is not there; what was, is.",
         how: "Look at the message: rights on the file and its folder, a full disk. Then run the command again.",
+    },
+    Page {
+        code: "MGR-012",
+        name: "migration-interrupted",
+        what: "A person or a signal ended the command while it ran migrations.",
+        why: "Files that ran to their end are recorded and stay. A file in one transaction that was in flight is rolled \
+              back; of another one the statements that are done are recorded.",
+        how: "`plimsoll migrate status` shows where each file stands; `plimsoll migrate apply` goes on from there.",
     },
 ];

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use plimsoll_evidence_migration_lint::{Class, Layout, Script, Scripts, Severity};
+use plimsoll_evidence_migration_lint::{Class, Layout, Script, Scripts, Severity, Touches};
 use serde::{Deserialize, Serialize};
 
 use crate::adopt::Foreign;
@@ -28,6 +28,9 @@ pub struct PlanOptions {
     pub strict_missing: bool,
     /// Values for flyway's placeholders.
     pub placeholders: BTreeMap<String, String>,
+    /// Whether to run although another tool's table is there: it is about other
+    /// migrations.
+    pub beside_other_tool: bool,
 }
 
 /// Where a migration stands.
@@ -119,7 +122,7 @@ pub struct Plan {
     pub release: Option<String>,
     /// Whether the database has Plimsoll's table.
     pub has_table: bool,
-    /// Another tool's table, where Plimsoll's is absent.
+    /// Another tool's table, where Plimsoll's is absent or empty.
     pub foreign: Option<Foreign>,
     /// All files, in the order in which they run; those that are missing come
     /// first.
@@ -147,7 +150,7 @@ impl Plan {
 pub struct History {
     /// Its rows; nothing where there is no table.
     pub records: Option<Vec<Record>>,
-    /// Another tool's table, where there is no table of ours.
+    /// Another tool's table, where ours is absent or empty.
     pub foreign: Option<Foreign>,
 }
 
@@ -160,7 +163,7 @@ pub fn plan(database: &str, history: &History, scripts: &Scripts, options: &Plan
         !script.repeatable && records.get(script.path.as_str()).is_some_and(|record| record.finished())
     });
     // What waits, in order: what comes after it and touches the same waits too.
-    let mut waiting: Vec<&Script> = Vec::new();
+    let mut waiting: Vec<(&str, Touches)> = Vec::new();
     for (at, script) in scripts.files.iter().enumerate() {
         let mut planned = describe(script, records.get(script.path.as_str()).copied());
         planned.out_of_order = matches!(planned.state, State::Pending | State::Interrupted)
@@ -170,19 +173,20 @@ pub fn plan(database: &str, history: &History, scripts: &Scripts, options: &Plan
             judge(&mut planned, script, options, &waiting);
         }
         if planned.state == State::Waiting {
-            waiting.push(script);
+            waiting.push((&script.path, script.touches()));
         }
         files.push(planned);
     }
     let stops = |file: &Planned| matches!(file.state, State::Refused | State::Edited);
-    let allowed = history.foreign.is_none() && !files.iter().any(stops);
+    let foreign = history.foreign.clone().filter(|_| !options.beside_other_tool);
+    let allowed = foreign.is_none() && !files.iter().any(stops);
     Plan {
         schema: "plimsoll/migrate-plan/v1".into(),
         database: database.into(),
         layout: scripts.layout,
         release: options.release.clone(),
         has_table: history.records.is_some(),
-        foreign: history.foreign.clone(),
+        foreign,
         files,
         ignored: scripts.ignored.clone(),
         allowed,
@@ -344,7 +348,7 @@ fn difference(record: &Record) -> String {
 }
 
 /// Whether a file that is to run may run.
-fn judge(planned: &mut Planned, script: &Script, options: &PlanOptions, waiting: &[&Script]) {
+fn judge(planned: &mut Planned, script: &Script, options: &PlanOptions, waiting: &[(&str, Touches)]) {
     let mut say = |state: State, reason: String, next: Option<String>| {
         planned.state = state;
         planned.reason = Some(reason);
@@ -355,7 +359,8 @@ fn judge(planned: &mut Planned, script: &Script, options: &PlanOptions, waiting:
         return say(State::Waiting, reason.clone(), None);
     }
     let touches = script.touches();
-    if let Some((before, what)) = waiting.iter().find_map(|before| meets(before, &touches)) {
+    let met = waiting.iter().find_map(|(path, theirs)| Some((path, meets(theirs, &touches)?)));
+    if let Some((before, what)) = met {
         let reason = format!("it touches {what}, and so does `{before}`, which waits");
         return say(State::Waiting, reason, None);
     }
@@ -417,16 +422,14 @@ fn judge(planned: &mut Planned, script: &Script, options: &PlanOptions, waiting:
     }
 }
 
-/// The name that a waiting file and these touches have in common.
-fn meets<'a>(
-    before: &'a Script,
-    touches: &plimsoll_evidence_migration_lint::Touches,
-) -> Option<(&'a str, String)> {
-    let theirs = before.touches();
-    let what = match theirs.meets(touches) {
-        Some(name) => format!("`{name}`"),
-        None if theirs.unknown || touches.unknown => "what cannot be told".into(),
-        None => return None,
-    };
-    Some((&before.path, what))
+/// What a waiting file and another one have in common.
+fn meets(before: &Touches, touches: &Touches) -> Option<String> {
+    match before.meets(touches) {
+        Some(name) => Some(format!("`{name}`")),
+        None if before.unknown || touches.unknown => Some("what cannot be told".into()),
+        None => None,
+    }
 }
+
+#[cfg(test)]
+mod tests;

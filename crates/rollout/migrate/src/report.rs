@@ -209,7 +209,7 @@ pub struct StatusPlan {
     pub layout: plimsoll_evidence_migration_lint::Layout,
     /// Whether the database has Plimsoll's table.
     pub has_table: bool,
-    /// Another tool's table, where Plimsoll's is absent.
+    /// Another tool's table, where Plimsoll's is absent or empty.
     pub foreign: Option<crate::adopt::Foreign>,
     /// All files, those that ran too.
     pub files: Vec<Planned>,

@@ -209,9 +209,12 @@ impl Session for Postgres {
         let table = table::qualified(&schema);
         let rows = query(&self.connection, &table::select(&table, true)).await?;
         let broken = |reason| Error::Table { database: self.name.clone(), table: table.clone(), reason };
-        let records = rows.iter().map(|row| table::record(row)).collect::<Result<_, _>>().map_err(broken)?;
+        let records: Vec<Record> =
+            rows.iter().map(|row| table::record(row)).collect::<Result<_, _>>().map_err(broken)?;
         self.table = Some(table);
-        Ok(History { records: Some(records), foreign: None })
+        // An adoption that was cut short leaves the table empty.
+        let foreign = if records.is_empty() { crate::adopt::find(self).await? } else { None };
+        Ok(History { records: Some(records), foreign })
     }
 
     async fn prepare(&mut self) -> Result<(), Error> {
@@ -276,7 +279,7 @@ impl Session for Postgres {
     async fn write(&mut self, record: &Record, started: bool, finished: bool) -> Result<(), Stop> {
         if self.in_transaction {
             // A file may have taken another role, which need not have rights on the table.
-            self.batch("SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL ROLE NONE").await?;
+            self.batch("SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL role = DEFAULT").await?;
         }
         let Some(table) = &self.table else {
             return Err(Error::Table {

@@ -192,7 +192,9 @@ impl Session for Sqlite {
         for record in &records {
             self.known.insert(record.path.clone(), (record.run.clone(), record.done, record.finished()));
         }
-        Ok(History { records: Some(records), foreign: None })
+        // An adoption that was cut short leaves the table empty.
+        let foreign = if records.is_empty() { crate::adopt::find(self).await? } else { None };
+        Ok(History { records: Some(records), foreign })
     }
 
     async fn prepare(&mut self) -> Result<(), Error> {

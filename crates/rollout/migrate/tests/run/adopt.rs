@@ -94,6 +94,13 @@ async fn what_each_tool_recorded_is_taken_over() {
         );
         let report = apply(&target, &[(first, A), (second, B)], &options(), &Silent).await.unwrap();
         assert_eq!(report.applied[0].path, second);
+        // An adoption that was cut short before is as good as none.
+        server.psql(
+            &url,
+            "CREATE TABLE kept AS SELECT * FROM plimsoll_migrations; DELETE FROM plimsoll_migrations",
+        );
+        assert!(!plan(&target, &[(first, A), (second, B)], &options()).await.allowed);
+        server.psql(&url, "INSERT INTO plimsoll_migrations SELECT * FROM kept");
         // Once is enough.
         assert_eq!(adopt(&target, &sql, &AdoptOptions::default()).await.unwrap_err().code(), "MGR-004");
     }
@@ -143,6 +150,24 @@ async fn what_failed_or_was_changed_is_not_taken_over() {
     server.psql(&url, cases[2].1);
     let accept = AdoptOptions { accept: ["1_a.sql".to_owned()].into(), ..AdoptOptions::default() };
     assert_eq!(adopt(&postgres(&url), &files(&[("1_a.sql", A)]), &accept).await.unwrap().adopted.len(), 1);
+}
+
+#[tokio::test]
+async fn a_table_of_that_name_may_be_about_something_else() {
+    let Some(server) = shared() else { return };
+    let url = server.new_database();
+    server.psql(&url, "CREATE TABLE schema_migrations (version varchar); INSERT INTO schema_migrations VALUES ('20200101000000')");
+    let target = postgres(&url);
+    let sql = [("1_a.sql", A)];
+    assert_eq!(
+        adopt(&target, &files(&sql), &AdoptOptions::default()).await.unwrap().unknown,
+        ["20200101000000"]
+    );
+    assert_eq!(apply(&target, &sql, &options(), &Silent).await.unwrap_err().code(), "MGR-003");
+    let mut with = options();
+    with.plan.beside_other_tool = true;
+    assert_eq!(apply(&target, &sql, &with, &Silent).await.unwrap().applied.len(), 1);
+    assert!(apply(&target, &sql, &options(), &Silent).await.unwrap().applied.is_empty());
 }
 
 #[tokio::test]

@@ -41,6 +41,7 @@ fn files(postgres: bool) -> Vec<(String, String)> {
 /// Prints what it hears, so that its parent knows where it is.
 struct Aloud;
 
+#[allow(clippy::print_stderr, reason = "its parent reads it")]
 impl Observer for Aloud {
     fn report(&self, progress: Progress) {
         eprintln!("heard {progress:?}");

@@ -139,3 +139,19 @@ async fn what_is_cancelled_leaves_nothing() {
     assert_eq!(report.applied.len(), 1);
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
 }
+
+/// As behind a pooler that gives each transaction another session.
+#[tokio::test]
+async fn a_lock_that_is_not_held_any_more_is_noticed() {
+    let Some(server) = shared() else { return };
+    let url = server.new_database();
+    let files = [("1_u.sql", "SELECT pg_advisory_unlock_all();"), ("2_t.sql", "CREATE TABLE t (n int);")];
+    let heard = Heard::default();
+    let report = apply(&postgres(&url), &files, &options(), &heard).await.unwrap();
+    assert_eq!(report.applied.len(), 2);
+    assert!(
+        heard.has(&["the lock on the migrations", "was lost", "connecting again"]),
+        "{:?}",
+        heard.notes()
+    );
+}

@@ -1,5 +1,6 @@
 //! The server goes away in the middle, and comes back.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use plimsoll_model::{Class, Diagnose as _, Silent};
@@ -87,4 +88,61 @@ async fn a_commit_without_an_answer_is_asked_for() {
         assert_eq!(server.psql(&url, "SELECT count(*) FROM plimsoll_migrations"), "1");
         assert!(apply(&target, &FILES[..1], &with, &Silent).await.unwrap().applied.is_empty());
     }
+}
+
+/// A file system of eight megabytes, gone with the test.
+struct Small(tempfile::TempDir);
+
+impl Small {
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=8m,mode=0777", "tmpfs"]).arg(folder.path());
+        let mounted = mount.output().is_ok_and(|output| output.status.success());
+        plimsoll_testkit::peer::need("the right to mount a tmpfs", mounted.then_some(Self(folder)))
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        // Lazily: the server may hold a file of it for a moment.
+        let _ = std::process::Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_leaves_what_was() {
+    let Some(server) = server(&Settings::default()) else { return };
+    let Some(small) = Small::mount() else { return };
+    let path = small.0.path().display().to_string();
+    let owner = std::fs::metadata(server.data()).unwrap().uid();
+    std::os::unix::fs::chown(small.0.path(), Some(owner), None).unwrap();
+    let url = server.create_database("full");
+    server.psql(&url, &format!("CREATE TABLESPACE small LOCATION '{path}'"));
+    let target = postgres(&url);
+    let rows = |count: u32| {
+        format!(
+            "-- no-transaction\nCREATE TABLE kept (n int);\nCREATE TABLE big TABLESPACE small AS SELECT n, repeat('x', 1000) \
+             AS x FROM generate_series(1, {count}) n;"
+        )
+    };
+    let error =
+        apply(&target, &[FILES[0], ("2_big.sql", &rows(20_000))], &options(), &Silent).await.unwrap_err();
+    assert_eq!((error.class(), error.code()), (Class::Failed, "MGR-008"));
+    assert!(error.found().unwrap().contains("53100"), "{error:?}");
+    let part = Changed::Part { files: vec!["1_a.sql".into()], path: "2_big.sql".into(), done: 1, of: 2 };
+    assert_eq!(error.changed(), part);
+    assert_eq!(
+        server.psql(&url, "SELECT to_regclass('big') IS NULL, to_regclass('kept') IS NOT NULL"),
+        "t|t"
+    );
+    assert_eq!(
+        apply(&target, &[FILES[0], ("2_big.sql", &rows(10))], &options(), &Silent)
+            .await
+            .unwrap()
+            .applied
+            .len(),
+        1
+    );
+    server.stop();
 }
