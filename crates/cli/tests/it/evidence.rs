@@ -31,7 +31,7 @@ pub(crate) fn signing_world(more: &str) -> World {
     world
 }
 
-fn check<'a>(document: &'a Value, code: &str) -> &'a Value {
+pub(crate) fn check<'a>(document: &'a Value, code: &str) -> &'a Value {
     let checks = document["decision"]["checks"].as_array();
     let found = checks.into_iter().flatten().find(|check| check["code"] == code);
     found.unwrap_or_else(|| panic!("no check {code} in {document:#}"))
