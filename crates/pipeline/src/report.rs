@@ -88,8 +88,36 @@ pub struct EnvironmentStatus {
     pub unfinished: Option<String>,
     /// Where one can go back to, newest first (RBK-2).
     pub ways_back: Vec<WayBack>,
+    /// What its database is; absent where `[migrations]` is not configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<SchemaReport>,
     /// How many of the deployed images carry a verified signature (SIG-4).
     pub signature_coverage: Coverage,
+}
+
+/// The database of an environment (MIG-4).
+#[derive(Debug, Clone, Serialize)]
+pub struct SchemaReport {
+    /// Which database, without its password; absent where none is configured.
+    pub database: Option<String>,
+    /// `as recorded`, or what is different, or why it is not known.
+    pub state: String,
+    /// The ledger entry that says what the schema gives; absent where no
+    /// deployment has recorded it.
+    pub ledger_entry: Option<u64>,
+    /// Migrations that have run.
+    pub applied: usize,
+    /// Migrations that have to wait, and for whom.
+    pub waiting: Vec<WaitingReport>,
+}
+
+/// A migration that has to wait.
+#[derive(Debug, Clone, Serialize)]
+pub struct WaitingReport {
+    /// Its path within the folder of the migrations.
+    pub path: String,
+    /// For whom or what.
+    pub reason: String,
 }
 
 /// What serves in an environment, from the ledger alone.
@@ -154,6 +182,10 @@ pub struct WayBack {
     pub possible: bool,
     /// Why, or why not.
     pub reason: String,
+    /// What the schema of now lacks for it, each in words; empty: nothing. Absent
+    /// where that is not known or `[migrations]` is not configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Vec<String>>,
 }
 
 /// How many of the releases deployed last are signed, and what that means

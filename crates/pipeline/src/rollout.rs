@@ -11,18 +11,19 @@ use jiff::Timestamp;
 use plimsoll_config::Environment;
 use plimsoll_decision::{Approved, Facts, decide};
 use plimsoll_ledger::Filter;
-use plimsoll_model::event::RolloutOutcome;
+use plimsoll_model::event::{RolloutKind, RolloutOutcome};
 use plimsoll_model::{Decision, Event, Failure, Progress, Release};
 use plimsoll_oci::ImageSource;
 use plimsoll_rollout_core::machine::{End, LockStatus, Verdict};
 use plimsoll_rollout_core::{
-    Deadlines, Lease, NoMetrics, NoMigrations, Outcome, Phase, Plan, PlanRecord, Ports, State, Unfinished,
-    execute,
+    Deadlines, Lease, Migrator, NoMetrics, NoMigrations, Outcome, Phase, Plan, PlanRecord, Ports, State,
+    Unfinished, execute,
 };
 
 use crate::blocking;
 use crate::context::Context;
 use crate::error::PipelineError;
+use crate::migrations::run::ReleaseMigrations;
 use crate::ports::{LedgerJournal, LedgerLease, Unread, WallClock};
 use crate::presence::Presence;
 use crate::target::{self, Running as RunningTarget};
@@ -205,18 +206,22 @@ async fn approve_again(context: &Context, record: &PlanRecord) -> Result<Plan, F
         environment: record.environment.clone(),
         rollout: record.rollout.clone(),
     };
+    let facts = decided_on(context, record).await?.ok_or_else(not_approved)?;
+    let approved = decide(&facts).approved.ok_or_else(not_approved)?;
+    Ok(Plan::new(&approved, record.clone()).map_err(|_| not_approved())?)
+}
+
+/// The facts of the decision that a plan rests on, if its entry is one.
+async fn decided_on(context: &Context, record: &PlanRecord) -> Result<Option<Facts>, Failure> {
     let (ledger, entry) = (context.ledger.clone(), record.decision_entry);
     let entry = blocking("reading the ledger", move || ledger.entry(entry)).await??;
-    let Some(Event::Decided { facts, .. }) = entry.map(|entry| entry.event) else {
-        return Err(not_approved().into());
-    };
-    let facts: Facts = serde_json::from_value(facts).map_err(|source| PipelineError::Unreadable {
+    let Some(Event::Decided { facts, .. }) = entry.map(|entry| entry.event) else { return Ok(None) };
+    let facts = serde_json::from_value(facts).map_err(|source| PipelineError::Unreadable {
         environment: record.environment.clone(),
         rollout: record.rollout.clone(),
         source,
     })?;
-    let approved = decide(&facts).approved.ok_or_else(not_approved)?;
-    Ok(Plan::new(&approved, record.clone()).map_err(|_| not_approved())?)
+    Ok(Some(facts))
 }
 
 /// Runs the machine until it ends.
@@ -233,19 +238,31 @@ pub(crate) async fn drive(
         LedgerJournal { ledger: context.ledger.clone(), actor: context.actor().to_owned(), environment };
     let declared =
         context.environment(&plan.environment)?.watch.as_ref().is_some_and(|watch| !watch.metrics.is_empty());
+    let migrations = migrations(context, plan).await?;
     let undoing = std::sync::atomic::AtomicBool::new(true);
     let ports = Ports {
         target: target.target(),
         journal: &journal,
         lease,
         judge: if declared { &Unread } else { &NoMetrics },
-        migrator: &NoMigrations,
+        migrator: migrations.as_ref().map_or(&NoMigrations as &dyn Migrator, |migrations| migrations),
         clock: &WallClock,
         observer: &*context.observer,
         interrupt: if undo { &undoing } else { &context.interrupt },
         poll: POLL,
     };
     Ok(execute(plan, state, ports).await?)
+}
+
+/// The migrations that the decision let through; none of a rollback.
+async fn migrations<'a>(context: &'a Context, plan: &Plan) -> Result<Option<ReleaseMigrations<'a>>, Failure> {
+    if plan.kind == RolloutKind::Rollback {
+        return Ok(None);
+    }
+    let facts = decided_on(context, plan).await?;
+    Ok(facts
+        .and_then(|facts| facts.schema)
+        .map(|schema| ReleaseMigrations::new(context, &plan.environment, plan.to.sha(), schema)))
 }
 
 /// An outcome as the report shows it.

@@ -1,6 +1,8 @@
 //! What runs, whether it is what the ledger says, and where one can go back to
 //! (DEP-8, RBK-2, SIG-4). Reads only.
 
+mod schema;
+
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -56,10 +58,14 @@ async fn of_environment(context: &Context, environment: &Environment) -> Result<
     .await??;
     verification.coverage = coverage;
     let unfinished = rollout::unfinished(context, &environment.name).await?;
+    let schema = schema::of(context, environment).await?;
     let target = RunningTarget::open(context, environment);
     let (drift, ways_back) = match &target {
         Ok(target) => {
-            let ways = ways_back(context, environment, target, &deployed, &verification).await?;
+            let mut ways = ways_back(context, environment, target, &deployed, &verification).await?;
+            if let Some(schema) = &schema {
+                schema.judge(context, &environment.name, &mut ways).await?;
+            }
             (drift(target, current.as_ref()).await, ways)
         }
         Err(failure) => (Drift::Unknown { reason: failure.to_string() }, Vec::new()),
@@ -84,6 +90,7 @@ async fn of_environment(context: &Context, environment: &Environment) -> Result<
         }),
         unfinished: unfinished.map(|left| left.plan.rollout),
         ways_back,
+        schema: schema.map(|schema| schema.report),
         signature_coverage: Coverage::of(&verification, Timestamp::now()),
     })
 }
@@ -198,6 +205,7 @@ async fn ways_back(
                 deployed_at: row.last,
                 possible,
                 reason,
+                schema: None,
             }
         }
     });

@@ -59,6 +59,13 @@ fn block(status: &EnvironmentStatus) -> String {
     if let Some(lock) = &status.lock {
         row("locked by", format!("{} since {}", lock.holder, lock.since.strftime("%H:%M:%SZ")));
     }
+    if let Some(schema) = &status.schema {
+        let database = schema.database.as_ref().map(|name| format!("{name}, ")).unwrap_or_default();
+        row("schema", format!("{database}{} migrations ran; {}", schema.applied, schema.state));
+        for waiting in &schema.waiting {
+            row("waits", format!("{}: {}", waiting.path, waiting.reason));
+        }
+    }
     let coverage = &status.signature_coverage;
     row("signed", format!("{} of {} deployed images", coverage.signed, coverage.deployed));
     let word = if coverage.mandatory { "mandatory" } else { "soft" };

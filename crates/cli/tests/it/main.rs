@@ -19,5 +19,6 @@ mod outputs;
 mod pairs;
 mod rebuild;
 mod release;
+mod schema;
 mod traffic;
 mod world;

@@ -79,7 +79,7 @@ pub struct SchemaFacts {
 
 impl SchemaFacts {
     /// The most migrations that are kept in facts.
-    pub const MOST: usize = 200;
+    pub const MOST: usize = 10_000;
 
     /// Migrations that would run now.
     pub fn running(&self) -> impl Iterator<Item = &PendingMigration> {

@@ -26,6 +26,9 @@ use crate::{blocking, evidence};
 
 pub(crate) mod policy;
 pub(crate) mod release;
+mod schema;
+
+pub(crate) use schema::{open as open_database, ran};
 
 /// What somebody asks the guard.
 #[derive(Debug, Clone)]
@@ -105,10 +108,18 @@ pub(crate) async fn facts(context: &Context, asked: &Asked, target: &dyn OnTarge
     let (of_git, on_target, (full_tag, short_tag, pieces)) = tokio::join!(of_git, on_target, asking);
     let (on_main_branch, relation) = of_git?;
     let pieces = pieces?;
-    let evidence = match &pieces {
+    let mut evidence = match &pieces {
         Some(pieces) => Some(evidence_of(context, pieces).await),
         None => None,
     };
+    let attested = pieces.as_ref().and_then(evidence::facts::migrations);
+    let schema = schema::schema(context, environment, asked, &of_ledger.deployed, attested.as_ref()).await?;
+    let schema = schema.map(|(schema, differing)| {
+        if let Some(Proof::Verified(proof)) = evidence.as_mut().map(|evidence| &mut evidence.migrations) {
+            proof.differing = differing;
+        }
+        schema
+    });
     let contract = release::contract(context, asked, running.as_ref()).await?;
     let version = version_facts(context, asked, running.as_ref().map(Release::sha)).await;
     // Where nobody here knows the build, the image itself may: its record is signed.
@@ -148,7 +159,7 @@ pub(crate) async fn facts(context: &Context, asked: &Asked, target: &dyn OnTarge
         evidence,
         verified_before: of_ledger.verified_before,
         contract,
-        schema: None,
+        schema,
         version,
         policy: Some(demands),
     })
@@ -218,7 +229,11 @@ pub(crate) async fn evidence_of(context: &Context, pieces: &Pieces) -> EvidenceF
     facts
 }
 
+/// How many releases that ran are looked at for ways back.
+const MOST_RELEASES: usize = 11;
+
 struct OfLedger {
+    deployed: Vec<plimsoll_ledger::views::Deployed>,
     known_since: Option<Timestamp>,
     recorded: Lookup<Recorded>,
     running: Option<Release>,
@@ -255,6 +270,7 @@ fn of_ledger(
     let builds = ledger.builds(Some(&asked.sha), LOOK_BACK)?;
     let same = builds.iter().filter(|build| Some(build.metadata.image_digest) == digest);
     Ok(OfLedger {
+        deployed: ledger.deployed_before(&asked.environment, MOST_RELEASES)?,
         known_since: same.map(|build| build.at).min(),
         coverage: policy::coverage(ledger, &asked.environment)?,
         overrides: policy::overrides(ledger, &asked.environment, &asked.sha, now)?,

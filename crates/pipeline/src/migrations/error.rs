@@ -36,6 +36,20 @@ pub enum MigrationsError {
         /// The folder.
         folder: PathBuf,
     },
+    /// The database does not answer.
+    #[error("the database did not answer within {seconds} s")]
+    Silent {
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// The migrations of a release were there when it was decided, and are not now.
+    #[error("the migrations of commit {sha} are not there any more")]
+    Gone {
+        /// The commit.
+        sha: Commit,
+        /// What is there instead.
+        found: String,
+    },
     /// A migration of a commit cannot be read.
     #[error("the migration {} of commit {sha} cannot be read", path.display())]
     Unreadable {
@@ -50,7 +64,10 @@ pub enum MigrationsError {
 
 impl Diagnose for MigrationsError {
     fn class(&self) -> Class {
-        Class::Usage
+        match self {
+            Self::Silent { .. } | Self::Gone { .. } => Class::Outside,
+            _ => Class::Usage,
+        }
     }
 
     fn code(&self) -> &'static str {
@@ -59,12 +76,15 @@ impl Diagnose for MigrationsError {
             Self::SeveralFolders { .. } => "MIG-912",
             Self::TooMany { .. } => "MIG-913",
             Self::OutsideRepository { .. } => "MIG-914",
+            Self::Silent { .. } => "MIG-915",
+            Self::Gone { .. } => "MIG-916",
         }
     }
 
     fn found(&self) -> Option<String> {
         match self {
             Self::Unreadable { why, .. } => Some(why.clone()),
+            Self::Gone { found, .. } => Some(found.clone()),
             Self::SeveralFolders { paths } => {
                 Some(paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "))
             }
@@ -81,6 +101,10 @@ impl Diagnose for MigrationsError {
             Self::TooMany { .. } => "nothing was touched; is this the folder of the migrations?".into(),
             Self::OutsideRepository { .. } => {
                 "nothing was touched; leave `--since` out, or work in the repository that has the folder (`-C DIR`)".into()
+            }
+            Self::Silent { .. } => "nothing was touched; check the database with `plimsoll migrate status`".into(),
+            Self::Gone { sha, .. } => {
+                format!("no migration was run; `git cat-file -t {sha}` tells whether the commit is here; `git fetch` brings it")
             }
             Self::Unreadable { path, sha, .. } => {
                 format!("nothing was touched; see what it is with `git ls-tree {sha} -- {}`", path.display())
@@ -119,5 +143,20 @@ pub const PAGES: &[Page] = &[
         what: "`--since` compares with a commit, and the folder is not in the repository's working directory.",
         why: "Then no commit can say which of its files were released.",
         how: "Leave `--since` out, or name a folder of this repository.",
+    },
+    Page {
+        code: "MIG-915",
+        name: "database-silent",
+        what: "The database that `[migrations] database` names did not answer in time.",
+        why: "Which migrations ran is what the database says; without it nothing can be decided about the next ones.",
+        how: "Check address, network and credentials; `plimsoll migrate status` asks the same question.",
+    },
+    Page {
+        code: "MIG-916",
+        name: "migrations-gone",
+        what: "The commit's migrations could be read when the deployment was decided, and cannot be read when they are to \
+               be run.",
+        why: "What is run is what was judged, from the commit itself.",
+        how: "`git fetch` brings the commit; then deploy again.",
     },
 ];

@@ -4,6 +4,8 @@
 mod error;
 mod files;
 mod record;
+pub(crate) mod run;
+pub(crate) mod state;
 pub(crate) mod window;
 
 use std::collections::BTreeSet;
@@ -20,7 +22,7 @@ use crate::context::Context;
 pub use error::{MigrationsError, PAGES};
 pub(crate) use files::at_commit;
 pub use record::{MigrationsRecord, RecordedFile};
-pub(crate) use record::{checksum, options};
+pub(crate) use record::{checksums, options};
 
 /// Where migrations are, where `[migrations]` does not say.
 const USUAL: &str = "migrations";

@@ -1,14 +1,14 @@
 //! What a release says of its migrations: which they are, and what its code
 //! needs of the schema (MIG-4). The predicate `https://plimsoll.dev/migrations/v1`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use plimsoll_config::Migrations;
 use plimsoll_evidence_migration_lint::{
-    Class, Dialect, File, Layout, Needs, Options, Released, lint, schema,
+    Class, Dialect, File, Layout, Needs, Options, Released, schema, scripts,
 };
 use plimsoll_model::Failure;
-use plimsoll_oci::digest_of;
+use plimsoll_rollout_migrate::checksum;
 use serde::{Deserialize, Serialize};
 
 /// What is attested about an image, and kept in the ledger.
@@ -34,7 +34,7 @@ pub struct MigrationsRecord {
 pub struct RecordedFile {
     /// Its path within the folder.
     pub path: String,
-    /// SHA-256 of its text with line feeds, hexadecimal.
+    /// SHA-256 of the way forth with line feeds, hexadecimal.
     pub checksum: String,
     /// What it does, each file judged as a release of its own.
     pub class: Class,
@@ -57,20 +57,16 @@ impl MigrationsRecord {
     /// They are more than is read, or their order cannot be told.
     pub(crate) fn of(files: &[File], configured: &Migrations) -> Result<Self, Failure> {
         let options = Options { released: Released::EachFile, ..options(configured) };
-        let report = lint(files, &options)?;
+        let found = scripts(files, &options)?;
         let unused: BTreeSet<String> = configured.unused.iter().cloned().collect();
-        let recorded = report.files.iter().map(|judged| RecordedFile {
-            path: judged.file.clone(),
-            checksum: files
-                .iter()
-                .find(|file| file.path == judged.file)
-                .map(|file| checksum(&file.bytes))
-                .unwrap_or_default(),
-            class: judged.class,
+        let recorded = found.files.iter().map(|script| RecordedFile {
+            path: script.path.clone(),
+            checksum: checksum(&script.checksum_text),
+            class: script.class.unwrap_or(Class::Unsafe),
         });
         Ok(Self {
             dialect: options.dialect,
-            layout: report.layout,
+            layout: found.layout,
             dir: configured.dir.display().to_string(),
             files: recorded.collect(),
             needs: schema(files, &options)?.needs(&unused),
@@ -79,55 +75,52 @@ impl MigrationsRecord {
     }
 
     /// Where files are not those that are recorded, in words.
-    pub(crate) fn differing(&self, files: &[File]) -> Vec<String> {
-        let find = |path: &str| files.iter().find(|file| file.path == path);
-        self.files
+    ///
+    /// # Errors
+    /// The files cannot be put in order.
+    pub(crate) fn differing(&self, files: &[File]) -> Result<Vec<String>, Failure> {
+        let options = Options { dialect: self.dialect, layout: Some(self.layout), ..Options::default() };
+        let now = checksums(files, &options)?;
+        Ok(self
+            .files
             .iter()
-            .filter_map(|recorded| match find(&recorded.path) {
+            .filter_map(|recorded| match now.get(&recorded.path) {
                 None => Some(format!("{} is not in the commit", recorded.path)),
-                Some(file) if checksum(&file.bytes) != recorded.checksum => {
+                Some(checksum) if *checksum != recorded.checksum => {
                     Some(format!("{} has another checksum", recorded.path))
                 }
                 Some(_) => None,
             })
-            .collect()
+            .collect())
     }
 }
 
-/// SHA-256 of a text as it is whatever the line ends, a byte order mark and line
-/// ends at its end are.
-pub(crate) fn checksum(bytes: &[u8]) -> String {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let mut text = Vec::with_capacity(bytes.len());
-    let mut rest = bytes.iter().peekable();
-    while let Some(&byte) = rest.next() {
-        if byte == b'\r' {
-            rest.next_if(|&&next| next == b'\n');
-            text.push(b'\n');
-        } else {
-            text.push(byte);
-        }
-    }
-    while text.last() == Some(&b'\n') {
-        text.pop();
-    }
-    digest_of(&text).hex()
+/// The checksum of each migration, as the database's own record has it.
+///
+/// # Errors
+/// The files are more than is read.
+pub(crate) fn checksums(files: &[File], options: &Options) -> Result<BTreeMap<String, String>, Failure> {
+    let all = files.iter().map(|file| file.path.clone()).collect();
+    // What counts as released is not judged, which is not wanted here.
+    let options = Options { released: Released::Files(all), ..options.clone() };
+    let found = scripts(files, &options)?;
+    Ok(found.files.into_iter().map(|script| (script.path, checksum(&script.checksum_text))).collect())
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn file(path: &str, sql: &str) -> File {
+        File { path: path.into(), bytes: sql.into() }
+    }
+
     #[test]
-    fn line_ends_do_not_count() {
-        let plain = checksum(b"SELECT 1;\nSELECT 2;\n");
-        for same in [
-            &b"SELECT 1;\r\nSELECT 2;\r\n"[..],
-            b"SELECT 1;\rSELECT 2;",
-            b"\xef\xbb\xbfSELECT 1;\nSELECT 2;\n\n",
-        ] {
-            assert_eq!(checksum(same), plain);
-        }
-        assert_ne!(checksum(b"SELECT 1; SELECT 2;"), plain);
+    fn line_ends_do_not_count_and_words_do() {
+        let of = |sql: &str| checksums(&[file("1_a.sql", sql)], &Options::default()).unwrap();
+        let plain = of("CREATE TABLE a (id int);\nCREATE TABLE b (id int);\n");
+        assert_eq!(of("CREATE TABLE a (id int);\r\nCREATE TABLE b (id int);"), plain);
+        assert_ne!(of("CREATE TABLE a (id int);\nCREATE TABLE c (id int);\n"), plain);
     }
 }

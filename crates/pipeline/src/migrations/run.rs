@@ -1,0 +1,166 @@
+//! Runs the migrations of a release within its rollout: what the decision let
+//! through, under the environment's lock, and written down afterwards (DEP-2,
+//! MIG-2).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use plimsoll_decision::SchemaFacts;
+use plimsoll_evidence_migration_lint::Options;
+use plimsoll_model::event::{AppliedMigration, WaitingMigration};
+use plimsoll_model::{Commit, Event, Failure, Lookup};
+use plimsoll_rollout_core::machine::Migrations as Standing;
+use plimsoll_rollout_core::{BoxFuture, Migrator};
+use plimsoll_rollout_migrate::{ApplyOptions, PlanOptions, Timeouts};
+
+use super::state::{self, OfCommit};
+use super::window;
+use super::{MigrationsError, MigrationsRecord, checksums, options};
+use crate::context::Context;
+use crate::{blocking, gather};
+
+/// The migrations of one deployment.
+pub(crate) struct ReleaseMigrations<'a> {
+    context: &'a Context,
+    environment: String,
+    sha: Commit,
+    decided: SchemaFacts,
+    standing: Mutex<Standing>,
+}
+
+impl<'a> ReleaseMigrations<'a> {
+    /// What was decided to be run.
+    pub(crate) fn new(context: &'a Context, environment: &str, sha: &Commit, decided: SchemaFacts) -> Self {
+        Self {
+            context,
+            environment: environment.into(),
+            sha: sha.clone(),
+            decided,
+            standing: Mutex::new(Standing::Pending),
+        }
+    }
+
+    fn stands(&self, standing: Standing) {
+        *self.standing.lock().expect("no holder of this lock panics") = standing;
+    }
+
+    /// Runs what is to run, and writes down what came of it. The same again does
+    /// nothing but write it down again.
+    async fn to_the_end(&self) -> Result<(), Failure> {
+        let of_commit = match state::of_commit(self.context, &self.sha).await? {
+            Lookup::Found(of_commit) => of_commit,
+            // The release has none.
+            Lookup::Absent => return Ok(()),
+            other => {
+                let found = other.describe(|_| String::new());
+                return Err(MigrationsError::Gone { sha: self.sha.clone(), found }.into());
+            }
+        };
+        let mut judging = options(&of_commit.configured);
+        let environment = self.context.environment(&self.environment)?;
+        let held: BTreeMap<String, String> = self
+            .decided
+            .pending
+            .iter()
+            .filter_map(|file| Some((file.path.clone(), file.held.clone()?)))
+            .collect();
+        let Some(target) = state::target(self.context, Some(environment))? else {
+            let ran = of_commit.files.iter().map(|file| file.path.clone());
+            let ran: BTreeSet<String> = ran.filter(|path| !held.contains_key(path)).collect();
+            return self.write_down(of_commit, judging, String::new(), ran, &BTreeSet::new(), held).await;
+        };
+        let mut database = gather::open_database(self.context, &target).await?;
+        judging.dialect = database.dialect();
+        judging.finished_backfills = state::finished_backfills(&target, &of_commit.files, &judging).await?;
+        let scripts = database.scripts(&of_commit.files, &judging).await?;
+        let apply = ApplyOptions {
+            plan: PlanOptions {
+                release: Some(self.sha.to_string()),
+                allow: self.decided.running().map(|file| file.path.clone()).collect(),
+                held: held.clone(),
+                finished_backfills: judging.finished_backfills.clone(),
+                ..PlanOptions::default()
+            },
+            timeouts: Timeouts {
+                lock: of_commit.configured.lock_timeout,
+                statement: of_commit.configured.statement_timeout,
+                ..Timeouts::default()
+            },
+            actor: self.context.actor().to_owned(),
+        };
+        let report = database.apply(&scripts, &apply, &*self.context.observer).await?;
+        let history = database.history().await?;
+        let records = history.records.into_iter().flatten().filter(|record| record.finished());
+        let ran: BTreeSet<String> = records.map(|record| record.path).collect();
+        let now: BTreeSet<String> = report.applied.into_iter().map(|file| file.path).collect();
+        let waiting = report.waiting.into_iter().map(|file| (file.path, file.reason.unwrap_or_default()));
+        self.write_down(of_commit, judging, report.database, ran, &now, waiting.collect()).await
+    }
+
+    async fn write_down(
+        &self,
+        of_commit: OfCommit,
+        judging: Options,
+        database: String,
+        ran: BTreeSet<String>,
+        now: &BTreeSet<String>,
+        waiting: BTreeMap<String, String>,
+    ) -> Result<(), Failure> {
+        let (record, offer, checksums) = {
+            let ran = ran.clone();
+            blocking("judging the migrations", move || {
+                let OfCommit { configured, files } = of_commit;
+                let offer = window::offer(&files, &ran, &judging)?;
+                Ok::<_, Failure>((
+                    MigrationsRecord::of(&files, &configured)?,
+                    offer,
+                    checksums(&files, &judging)?,
+                ))
+            })
+            .await??
+        };
+        let json = |value: Result<serde_json::Value, _>| value.expect("maps with text for keys are JSON");
+        let known = record.files.iter().map(|file| &file.path).filter(|path| ran.contains(*path));
+        let event = Event::MigrationsApplied {
+            environment: self.environment.clone(),
+            sha: self.sha.clone(),
+            database,
+            applied: known
+                .map(|path| AppliedMigration {
+                    path: path.clone(),
+                    checksum: checksums.get(path).cloned().unwrap_or_default(),
+                    now: now.contains(path),
+                })
+                .collect(),
+            waiting: waiting.into_iter().map(|(path, reason)| WaitingMigration { path, reason }).collect(),
+            schema: json(serde_json::to_value(&offer)),
+            needs: json(serde_json::to_value(&record.needs)),
+        };
+        let (ledger, actor) = (self.context.ledger.clone(), self.context.actor().to_owned());
+        blocking("writing the ledger", move || ledger.append(&actor, &event)).await??;
+        Ok(())
+    }
+}
+
+impl Migrator for ReleaseMigrations<'_> {
+    fn status(&self) -> BoxFuture<'_, Standing> {
+        let standing = self.standing.lock().expect("no holder of this lock panics").clone();
+        Box::pin(std::future::ready(standing))
+    }
+
+    fn run(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            self.stands(match self.to_the_end().await {
+                Ok(()) => Standing::Done,
+                Err(failure) => {
+                    let diagnosis = failure.diagnose();
+                    let mut why = format!("{failure}");
+                    for part in [diagnosis.found(), diagnosis.hint()].into_iter().flatten() {
+                        why.push_str(&format!("; {part}"));
+                    }
+                    Standing::Failed(why)
+                }
+            });
+        })
+    }
+}

@@ -1,0 +1,138 @@
+//! What is known of releases and of the database: from the commit, the ledger and
+//! the database itself.
+
+use std::collections::BTreeSet;
+
+use plimsoll_config::{
+    DatabaseUrl, Environment, FILE_NAME, MAX_FILE_BYTES, Migrations, Project, SecretContext,
+};
+use plimsoll_evidence_migration_lint::{File, Needs, Offer, Options};
+use plimsoll_image::Source;
+use plimsoll_ledger::views::SchemaRecord;
+use plimsoll_model::{Commit, Failure, Lookup};
+use plimsoll_rollout_backfill::{Place, declarations, finished};
+use plimsoll_rollout_migrate::Target;
+
+use super::window::Needed;
+use super::{MigrationsRecord, at_commit};
+use crate::blocking;
+use crate::context::Context;
+
+/// The migrations of one commit, as the commit itself configures them.
+#[derive(Debug, Clone)]
+pub(crate) struct OfCommit {
+    /// `[migrations]` of the commit's own plimsoll.toml.
+    pub(crate) configured: Migrations,
+    /// The files.
+    pub(crate) files: Vec<File>,
+}
+
+/// The migrations of a commit. Absent: it has no `[migrations]`.
+///
+/// # Errors
+/// A thread was lost.
+pub(crate) async fn of_commit(context: &Context, sha: &Commit) -> Result<Lookup<OfCommit>, Failure> {
+    let (root, sha, overlays) = (context.root().to_path_buf(), sha.clone(), context.overlays.clone());
+    blocking("reading the migrations", move || {
+        let read = || -> Result<Lookup<OfCommit>, Failure> {
+            let source = Source::open(&root)?;
+            let bytes = match source.show_file(&sha, FILE_NAME, MAX_FILE_BYTES)? {
+                Lookup::Found(bytes) => bytes,
+                Lookup::Absent => return Ok(Lookup::Absent),
+                Lookup::Invalid(why) => return Ok(Lookup::Invalid(why)),
+                Lookup::Unknown(why) => return Ok(Lookup::Unknown(why)),
+            };
+            let project = Project::for_build(&bytes, &overlays)?.config;
+            let Some(configured) = project.migrations else { return Ok(Lookup::Absent) };
+            let files = at_commit(&source, &sha, &configured.dir)?;
+            Ok(Lookup::Found(OfCommit { configured, files }))
+        };
+        read().unwrap_or_else(|failure| Lookup::Unknown(failure.to_string()))
+    })
+    .await
+}
+
+/// What a release needs: as the ledger has it, else as its commit says.
+///
+/// # Errors
+/// The ledger cannot be read.
+pub(crate) async fn needs(context: &Context, environment: &str, sha: &Commit) -> Result<Needed, Failure> {
+    let (ledger, name, commit) = (context.ledger.clone(), environment.to_owned(), sha.clone());
+    let recorded = blocking("reading the ledger", move || ledger.schema_of(&name, &commit)).await??;
+    let needs = match recorded {
+        Some(record) => match serde_json::from_value(record.needs) {
+            Ok(needs) => Lookup::Found(needs),
+            Err(error) => Lookup::Invalid(format!("ledger entry {}: {error}", record.entry)),
+        },
+        None => match of_commit(context, sha).await? {
+            Lookup::Found(of_commit) => {
+                blocking("reading the migrations", move || {
+                    match MigrationsRecord::of(&of_commit.files, &of_commit.configured) {
+                        Ok(record) => Lookup::Found(record.needs),
+                        Err(failure) => Lookup::Invalid(failure.to_string()),
+                    }
+                })
+                .await?
+            }
+            other => other.map(|_| Needs::default()),
+        },
+    };
+    Ok(Needed { sha: sha.clone(), needs })
+}
+
+/// What the ledger says of the schema now.
+///
+/// # Errors
+/// The ledger cannot be read.
+pub(crate) async fn recorded(
+    context: &Context,
+    environment: &str,
+) -> Result<Option<(SchemaRecord, Lookup<Offer>)>, Failure> {
+    let (ledger, name) = (context.ledger.clone(), environment.to_owned());
+    let newest = blocking("reading the ledger", move || ledger.schema(&name)).await??;
+    Ok(newest.map(|record| {
+        let offer = match serde_json::from_value(record.schema.clone()) {
+            Ok(offer) => Lookup::Found(offer),
+            Err(error) => Lookup::Invalid(format!("ledger entry {}: {error}", record.entry)),
+        };
+        (record, offer)
+    }))
+}
+
+/// Where the database is, if one is configured for the environment, or for all.
+///
+/// # Errors
+/// The secret that says where cannot be read.
+pub(crate) fn target(
+    context: &Context,
+    environment: Option<&Environment>,
+) -> Result<Option<Target>, Failure> {
+    let project = context.config.config.project.migrations.as_ref();
+    let own = environment.and_then(|environment| environment.database.as_ref());
+    let Some(database) = own.or_else(|| project?.database.as_ref()) else { return Ok(None) };
+    let url = database.resolve(&SecretContext::of_process(context.root()))?;
+    Ok(Some(match url {
+        DatabaseUrl::Postgres(url) => Target::Postgres(url),
+        DatabaseUrl::Sqlite(path) => Target::Sqlite(path),
+    }))
+}
+
+/// The backfills that the database proves to be finished.
+///
+/// # Errors
+/// The database cannot be asked, or the declarations cannot be read.
+pub(crate) async fn finished_backfills(
+    target: &Target,
+    files: &[File],
+    options: &Options,
+) -> Result<BTreeSet<String>, Failure> {
+    let found = declarations(files, options)?;
+    if found.declared.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let place = match target {
+        Target::Postgres(url) => Place::Postgres(plimsoll_database::Address::parse(url)?),
+        Target::Sqlite(path) => Place::Sqlite(path.clone()),
+    };
+    Ok(finished(&place, &found.declared).await?)
+}
