@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use plimsoll_evidence_migration_lint::{
-    Class, File, FileReport, Missing, Needs, Offer, Options, Released, Serves, Severity, lint, schema,
+    Class, File, FileReport, Missing, Needs, Offer, Options, Released, Schema, Serves, Severity, lint, schema,
 };
 use plimsoll_model::{Commit, Failure, Lookup};
 
@@ -32,7 +32,8 @@ pub(crate) struct Judged {
 }
 
 /// Judges what has not run: a file that takes something from a release in the
-/// window, or whose backfill is not finished, has to wait.
+/// window or demands more of its rows, or whose backfill is not finished, has to
+/// wait.
 ///
 /// # Errors
 /// The files are more than is read.
@@ -44,26 +45,33 @@ pub(crate) fn judge(
 ) -> Result<Judged, Failure> {
     let options = Options { released: Released::Files(applied.clone()), ..options.clone() };
     let pending = lint(files, &options)?.files;
-    let before = offer(files, applied, &options)?;
-    let mut held = BTreeMap::new();
-    let mut run = applied.clone();
-    for file in &pending {
-        if let Some(reason) = unfinished(file) {
-            held.insert(file.file.clone(), reason);
-            continue;
-        }
-        // An expand step waits for nobody: where it breaks a release, that
-        // refuses the deployment. Replays are for the few others.
-        let mut then = run.clone();
-        then.insert(file.file.clone());
-        if file.class == Class::Contract && !window.is_empty() {
-            let (now, after) = (offer(files, &run, &options)?, offer(files, &then, &options)?);
-            if let Some(reason) = needed_by(window, &now, &after) {
-                held.insert(file.file.clone(), reason);
+    let ran = ran(files, applied, &options)?;
+    let (before, everything) = (ran.offers(), ran.needs(&BTreeSet::new()));
+    let mut held: BTreeMap<String, String> =
+        pending.iter().filter_map(|file| Some((file.file.clone(), unfinished(file)?))).collect();
+    let all = |held: &BTreeMap<String, String>| -> BTreeSet<String> {
+        let free = pending.iter().map(|file| &file.file).filter(|path| !held.contains_key(*path));
+        applied.iter().chain(free).cloned().collect()
+    };
+    // Mostly nobody loses anything, which one replay shows.
+    let mut run = all(&held);
+    if needed_by(window, &everything, &before, &offer(files, &run, &options)?).is_some() {
+        run = applied.clone();
+        for file in &pending {
+            if held.contains_key(&file.file) {
                 continue;
             }
+            let mut then = run.clone();
+            then.insert(file.file.clone());
+            let (now, after) = (offer(files, &run, &options)?, offer(files, &then, &options)?);
+            match needed_by(window, &everything, &now, &after) {
+                // What must not run as it is does not become better by waiting.
+                Some(reason) if file.class != Class::Unsafe => {
+                    held.insert(file.file.clone(), reason);
+                }
+                _ => run = then,
+            }
         }
-        run = then;
     }
     Ok(Judged { pending, held, before })
 }
@@ -73,8 +81,12 @@ pub(crate) fn judge(
 /// # Errors
 /// The files are more than is read.
 pub(crate) fn offer(files: &[File], run: &BTreeSet<String>, options: &Options) -> Result<Offer, Failure> {
+    Ok(ran(files, run, options)?.offers())
+}
+
+fn ran(files: &[File], run: &BTreeSet<String>, options: &Options) -> Result<Schema, Failure> {
     let those: Vec<File> = files.iter().filter(|file| run.contains(&file.path)).cloned().collect();
-    Ok(schema(&those, options)?.offers())
+    Ok(schema(&those, options)?)
 }
 
 /// That a backfill is not finished, where that is all that is wrong with a file.
@@ -85,7 +97,7 @@ fn unfinished(file: &FileReport) -> Option<String> {
 }
 
 /// Who of the window loses something by a file.
-fn needed_by(window: &[Needed], now: &Offer, then: &Offer) -> Option<String> {
+fn needed_by(window: &[Needed], everything: &Needs, now: &Offer, then: &Offer) -> Option<String> {
     window.iter().find_map(|release| match &release.needs {
         Lookup::Found(needs) => match (now.serves(needs), then.serves(needs)) {
             // What it lacks already is not taken from it by this file.
@@ -96,6 +108,8 @@ fn needed_by(window: &[Needed], now: &Offer, then: &Offer) -> Option<String> {
             (Serves::Yes, Serves::No(missing)) => Some(needs_it(&release.sha, missing.first()?)),
             (_, Serves::Yes) => None,
         },
+        // What nobody knows may be anything that is there now.
+        _ if matches!(then.serves(everything), Serves::Yes) => None,
         Lookup::Absent => Some(format!("nobody recorded what {} needs", release.sha.short())),
         Lookup::Invalid(why) | Lookup::Unknown(why) => {
             Some(format!("what {} needs is not known: {why}", release.sha.short()))
@@ -165,6 +179,25 @@ mod tests {
     fn a_release_that_said_nothing_is_waited_for() {
         let silent = Needed { sha: "c".repeat(40).parse().unwrap(), needs: Lookup::Absent };
         assert!(held(&[silent])["3_fax.sql"].contains("nobody recorded what cccccccccccc needs"));
+    }
+
+    /// A constraint is known to the code that comes with it, and to none before.
+    #[test]
+    fn what_demands_more_of_rows_waits() {
+        let mut files = files();
+        files.truncate(1);
+        files.push(file("2_unique.sql", "CREATE UNIQUE INDEX users_email ON users (email);"));
+        let judged = |known: usize| {
+            let needs = schema(&files[..known], &Options::default()).unwrap().needs(&BTreeSet::new());
+            let window = [Needed { sha: "a".repeat(40).parse().unwrap(), needs: Lookup::Found(needs) }];
+            judge(&files, &applied(&["1_users.sql"]), &window, &small()).unwrap().held
+        };
+        assert_eq!(judged(1).keys().collect::<Vec<_>>(), ["2_unique.sql"]);
+        assert!(judged(2).is_empty());
+    }
+
+    fn small() -> Options {
+        Options { small_tables: ["users".to_owned()].into(), ..Options::default() }
     }
 
     #[test]
