@@ -23,7 +23,7 @@ use plimsoll_rollout_core::{
 use crate::blocking;
 use crate::context::Context;
 use crate::error::PipelineError;
-use crate::migrations::run::ReleaseMigrations;
+use crate::migrations::deployed::ReleaseMigrations;
 use crate::ports::{LedgerJournal, LedgerLease, Unread, WallClock};
 use crate::presence::Presence;
 use crate::target::{self, Running as RunningTarget};

@@ -1,10 +1,10 @@
 //! The migrations of a release: read from a folder or a commit, judged, and
 //! recorded as what the release brings and needs (MIG-1, MIG-4).
 
+pub(crate) mod deployed;
 mod error;
 mod files;
 mod record;
-pub(crate) mod run;
 pub(crate) mod state;
 pub(crate) mod window;
 
