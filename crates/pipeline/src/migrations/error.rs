@@ -76,7 +76,7 @@ impl Diagnose for MigrationsError {
             Self::SeveralFolders { .. } => "MIG-912",
             Self::TooMany { .. } => "MIG-913",
             Self::OutsideRepository { .. } => "MIG-914",
-            Self::Silent { .. } => "MIG-915",
+            Self::Silent { .. } => "MIG-917",
             Self::Gone { .. } => "MIG-916",
         }
     }
@@ -145,7 +145,7 @@ pub const PAGES: &[Page] = &[
         how: "Leave `--since` out, or name a folder of this repository.",
     },
     Page {
-        code: "MIG-915",
+        code: "MIG-917",
         name: "database-silent",
         what: "The database that `[migrations] database` names did not answer in time.",
         why: "Which migrations ran is what the database says; without it nothing can be decided about the next ones.",
