@@ -133,3 +133,26 @@ fn a_break_is_said_and_refused_where_the_policy_says_so() {
     let allowed = world.json(deploy.into_iter().chain(with_file));
     assert_eq!(check(&allowed, "CON-001")["outcome"], "pass", "{allowed:#}");
 }
+
+/// VER-201: a version says what the evidence says, or it is not let in.
+#[test]
+fn a_break_needs_a_major_version() {
+    let mut world = signing_world(CONTRACT);
+    world.repo.write("VERSION", "1.0.0\n");
+    describe(&world, "1.0.0", &["id", "fax"]);
+    let first = world.built("first", "well");
+    world.plimsoll(["deploy", first.as_str(), "--env", "trial"]).exits(0);
+    world.repo.write("VERSION", "1.0.1\n");
+    describe(&world, "1.0.1", &["id"]);
+    let second = world.built("second", "well");
+    let deploy = ["deploy", second.as_str(), "--env", "trial"];
+    world.plimsoll(deploy).exits(3).says(&["VER-201", "at least 2.0.0", "1.0.1", "nothing was touched"]);
+    // Somebody answers for it, by name.
+    let answered = deploy.into_iter().chain(["--approve", "VER-201=the clients are ours", "--dry-run"]);
+    assert_eq!(check(&world.json(answered), "VER-201")["outcome"], "warn");
+    world.repo.write("VERSION", "2.0.0\n");
+    let third = world.built("third", "well");
+    let deployed = world.json(["deploy", third.as_str(), "--env", "trial"]);
+    assert_eq!(check(&deployed, "VER-201")["outcome"], "pass", "{deployed:#}");
+    assert_eq!(deployed["outcome"], "succeeded");
+}
