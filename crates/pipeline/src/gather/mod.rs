@@ -9,8 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use plimsoll_config::Environment;
 use plimsoll_decision::{
-    EnvironmentFacts, EvidenceFacts, Facts, ManifestFacts, Proof, Recorded, Relation, Request,
-    VerifiedBefore,
+    EnvironmentFacts, EvidenceFacts, Facts, ManifestFacts, Proof, Recorded, Relation, Request, VerifiedBefore,
 };
 use plimsoll_image::Source;
 use plimsoll_ledger::Ledger;

@@ -34,6 +34,11 @@ password = "env:COSIGN_PASSWORD"
 public_keys = ["file:../keys/release.pub"]
 min_samples = 2
 "#;
+/// A step that the first release does not survive.
+const DROP: (&str, &str) = (
+    "migrations/0004_drop_failure.sql",
+    "-- Nobody reads it any more.\nALTER TABLE payouts DROP COLUMN failure;\n",
+);
 /// Clients that ask without pause.
 const CONNECTIONS: usize = 4;
 
@@ -70,7 +75,7 @@ struct Story {
 
 fn closing(story: &Story, kept: Option<&Path>, took: Duration) -> String {
     let mut text = format!(
-        "{}: two commits were built, signed, published, deployed; a rollback needed no build; a stranger's image was \
+        "{}: two commits were built, signed, published, deployed; a rollback needed no build, and the schema still served it; a break of the API was found; a stranger's image was \
          refused, one that never became ready was stopped by itself, borrowed proof and a tampered image were found out.\n{} requests were served meanwhile, {} failed. ({})\n",
         bold("done"),
         story.requests,
@@ -145,14 +150,19 @@ impl<'a> Stage<'a> {
         self.plimsoll(&["keys", "generate", "--out", "../keys/stranger"], 0)?;
 
         let first = self.commit("First release")?;
-        self.scene("2. Build the first commit: reproducible, scanned for credentials, signed, with SBOM and provenance");
+        self.scene(
+            "2. Build the first commit: reproducible, scanned for credentials, signed, with SBOM, provenance, API and migrations",
+        );
         self.plimsoll(&["build"], 0)?;
 
-        self.scene("3. Deploy it: guard, rollout, ledger; and look at its proof step by step");
+        self.scene("3. Deploy it: guard, migrations, rollout, ledger; and look at its proof step by step");
         self.plimsoll(&["deploy", &first, "--env", "trial"], 0)?;
         self.plimsoll(&["verify", &first], 0)?;
 
-        self.scene("4. Build and deploy a second commit while four clients ask without pause");
+        self.scene(
+            "4. Build and deploy a second commit while four clients ask without pause. Its migration drops what the first one uses, and waits",
+        );
+        self.write(DROP.0, DROP.1)?;
         self.edit("Cargo.toml", "version = \"0.1.0\"", "version = \"0.2.0\"")?;
         self.edit(
             "Cargo.lock",
@@ -166,12 +176,19 @@ impl<'a> Stage<'a> {
         self.plimsoll(&["deploy", &second, "--env", "trial"], 0)?;
         self.served_by(&second)?;
 
-        self.scene("5. Roll back: the guard decides again, nothing is built or pushed");
+        self.scene("5. Roll back: the schema still serves the first commit; nothing is built or pushed");
         self.plimsoll(&["rollback", "--to", &first, "--env", "trial"], 0)?;
         self.served_by(&first)?;
 
+        self.scene("6. A commit that breaks clients of the API, and whose version does not say so");
+        self.edit("openapi.json", "          \"failure\",\n", "")?;
+        let breaking = self.commit("fix: leave the failure out where there is none")?;
+        self.plimsoll(&["contract", "diff", &second, &breaking], 0)?;
+        self.plimsoll(&["version", "check", "--since", &second], 3)?;
+        self.git(&["revert", "--no-edit", "HEAD"])?;
+
         self.scene(
-            "6. Both releases are signed: verification is mandatory from here on. A third commit, signed by a stranger, is refused",
+            "7. Both releases are signed: verification is mandatory from here on. A third commit, signed by a stranger, is refused",
         );
         self.edit("src/defaults.rs", "PAYER_FAIL_RATIO: f64 = 0.0", "PAYER_FAIL_RATIO: f64 = 1.0")?;
         let third = self.commit("Third release: the payer refuses everything")?;
@@ -179,29 +196,29 @@ impl<'a> Stage<'a> {
         self.plimsoll(&["deploy", &third, "--env", "trial"], 3)?;
         self.served_by(&first)?;
 
-        self.scene("7. Signed by the right key it may go; its payer always fails: never ready, stopped, the old one goes on");
+        self.scene("8. Signed by the right key it may go; its payer always fails: never ready, stopped, the old one goes on");
         self.plimsoll(&["sign", &third], 0)?;
         self.plimsoll(&["deploy", &third, "--env", "trial"], 1)?;
         self.served_by(&first)?;
 
-        self.scene("8. Somebody puts the proof of the first image on the third: an integrity violation");
+        self.scene("9. Somebody puts the proof of the first image on the third: an integrity violation");
         let borrowed = forgery::borrow_evidence(self.registry_address, &first, &third)?;
         self.say(&dim(&format!(
             "# {borrowed} statements about {first} are now attached to the image of {third}"
         )));
         self.plimsoll(&["deploy", &third, "--env", "trial"], 4)?;
 
-        self.scene("9. Somebody with the registry's disk puts a tampered image behind the second commit's tag: refused");
+        self.scene("10. Somebody with the registry's disk puts a tampered image behind the second commit's tag: refused");
         let tampered = forgery::tamper(&self.registry_root.join("acme/payouts"), &second)?;
         self.say(&dim(&format!("# the tag {second} now names {tampered}")));
         self.plimsoll(&["deploy", &second, "--env", "trial"], 4)?;
 
-        self.scene("10. What the guard says to a name that can move");
+        self.scene("11. What the guard says to a name that can move");
         self.plimsoll(&["deploy", "latest", "--env", "trial"], 3)?;
 
         let tally = self.load.take().map(Load::stop).unwrap_or_default();
         self.tell(&tally);
-        self.scene("11. Status, history, and whether anybody changed the ledger");
+        self.scene("12. Status, history, and whether anybody changed the ledger");
         for command in [vec!["status"], vec!["history"], vec!["stats"], vec!["ledger", "verify"]] {
             self.plimsoll(&command, 0)?;
         }
@@ -339,6 +356,13 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
+    fn write(&self, path: &str, text: &str) -> Result<(), Failure> {
+        let file = self.service.join(path);
+        let failed = |source| CliError::File { action: "write", path: file.clone(), source };
+        std::fs::write(&file, text).map_err(failed)?;
+        Ok(())
+    }
+
     /// Waits until the clients have been answered by this commit.
     fn served_by(&self, sha: &str) -> Result<(), Failure> {
         const PATIENCE: Duration = Duration::from_secs(10);
@@ -424,6 +448,7 @@ fn write_sample(
             "plimsoll.toml" => content
                 .replace("localhost:5000", &registry.to_string())
                 .replace("127.0.0.1:8080", &listen.to_string())
+                .replace("dir = \"migrations\"", "dir = \"migrations\"\ndatabase = \"sqlite://.plimsoll/payouts.db\"")
                 .replace(
                     "target   = \"local\"",
                     &format!(
