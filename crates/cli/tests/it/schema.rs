@@ -87,7 +87,10 @@ fn a_drop_waits_for_the_window_and_closes_the_way_back() {
     let deployed = project.deploy(&third);
     assert_eq!(deployed["outcome"], "succeeded");
     let waits = check(&deployed, "MIG-205");
-    let reason = format!("0003_fax.sql: {} needs `users.fax`", first.short());
+    let reason = format!(
+        "0003_fax.sql: {} needs `users.fax`; no file of its code names `fax`; if it is not used, say so in `[migrations] unused`",
+        first.short()
+    );
     assert_eq!((&waits["outcome"], &waits["found"]), (&"warn".into(), &reason.into()));
     assert_eq!(project.columns(), ["id", "email", "fax", "name"]);
     let status = project.world.json(["status", "--env", "trial"])["environments"][0].clone();

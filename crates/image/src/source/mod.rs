@@ -9,6 +9,7 @@ mod checkout;
 mod folder;
 mod git;
 mod history;
+mod mention;
 mod submodule;
 
 use std::path::{Path, PathBuf};

@@ -2,11 +2,13 @@
 //! before and after (MIG-2, MIG-4, RBK-2).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::Duration;
 
 use plimsoll_config::Environment;
 use plimsoll_decision::{PendingMigration, SchemaFacts, WayBackFacts};
 use plimsoll_evidence_migration_lint::{FileReport, Offer, Severity};
+use plimsoll_image::Source;
 use plimsoll_ledger::views::Deployed;
 use plimsoll_model::event::RolloutKind;
 use plimsoll_model::{Failure, Lookup};
@@ -15,8 +17,8 @@ use plimsoll_rollout_migrate::{Database, Plan, PlanOptions, State, Target};
 use super::Asked;
 use crate::context::Context;
 use crate::migrations::state::{self, OfCommit};
-use crate::migrations::window::{self, Needed};
-use crate::migrations::{MigrationsRecord, options};
+use crate::migrations::window::{self, Needed, Wait};
+use crate::migrations::{MigrationsRecord, found, options};
 use crate::{Step, blocking};
 
 /// How long the database may keep a decision waiting.
@@ -219,7 +221,7 @@ async fn ask(
             .await??
     };
     let mut facts = empty(Lookup::Absent, reach);
-    let mut held = judged.held;
+    let mut held = told(context, &of_commit.configured.dir, judged.held).await?;
     let mut run = applied.clone();
     match &mut database {
         Some(database) => {
@@ -259,6 +261,27 @@ async fn ask(
     facts.serves = window::lacks(&after, &Lookup::Found(record.needs));
     facts.ways_back = ways_back(releases, &Lookup::Found(judged.before), &Lookup::Found(after));
     Ok(facts)
+}
+
+/// Why files wait, each with whether the code of the release names what it is about.
+async fn told(
+    context: &Context,
+    dir: &Path,
+    held: BTreeMap<String, Wait>,
+) -> Result<BTreeMap<String, String>, Failure> {
+    let (root, dir) = (context.root().to_path_buf(), dir.display().to_string());
+    blocking("searching the code", move || {
+        let source = Source::open(&root).ok();
+        let told = |wait: &Wait| match (wait, &source) {
+            (Wait::Needed { sha, what }, Some(source)) => match found::in_code(source, sha, what, &dir) {
+                Some(found) => format!("{wait}; {found}"),
+                None => wait.to_string(),
+            },
+            _ => wait.to_string(),
+        };
+        held.iter().map(|(path, wait)| (path.clone(), told(wait))).collect()
+    })
+    .await
 }
 
 /// What the plan says beside what is judged.

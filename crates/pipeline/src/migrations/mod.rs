@@ -4,6 +4,7 @@
 pub(crate) mod deployed;
 mod error;
 mod files;
+pub(crate) mod found;
 mod record;
 pub(crate) mod state;
 pub(crate) mod window;

@@ -2,6 +2,7 @@
 //! schema serves before and after (MIG-2, MIG-4, RBK-2). Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use plimsoll_evidence_migration_lint::{
     Class, File, FileReport, Missing, Needs, Offer, Options, Released, Schema, Serves, Severity, lint, schema,
@@ -26,9 +27,29 @@ pub(crate) struct Judged {
     /// In the order in which they run.
     pub(crate) pending: Vec<FileReport>,
     /// Files that have to wait, and why.
-    pub(crate) held: BTreeMap<String, String>,
+    pub(crate) held: BTreeMap<String, Wait>,
     /// What the schema gives before any of them runs.
     pub(crate) before: Offer,
+}
+
+/// For whom or what a file waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// A release of the window lacks something afterwards, e.g. `users.fax`.
+    Needed { sha: Commit, what: String },
+    /// What a release of the window needs is not known.
+    NotKnown(String),
+    /// A backfill is not finished.
+    Backfill(String),
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Needed { sha, what } => write!(f, "{} needs `{what}`", sha.short()),
+            Self::NotKnown(why) | Self::Backfill(why) => f.write_str(why),
+        }
+    }
 }
 
 /// Judges what has not run: a file that takes something from a release in the
@@ -47,9 +68,9 @@ pub(crate) fn judge(
     let pending = lint(files, &options)?.files;
     let ran = ran(files, applied, &options)?;
     let (before, everything) = (ran.offers(), ran.needs(&BTreeSet::new()));
-    let mut held: BTreeMap<String, String> =
+    let mut held: BTreeMap<String, Wait> =
         pending.iter().filter_map(|file| Some((file.file.clone(), unfinished(file)?))).collect();
-    let all = |held: &BTreeMap<String, String>| -> BTreeSet<String> {
+    let all = |held: &BTreeMap<String, Wait>| -> BTreeSet<String> {
         let free = pending.iter().map(|file| &file.file).filter(|path| !held.contains_key(*path));
         applied.iter().chain(free).cloned().collect()
     };
@@ -90,14 +111,14 @@ fn ran(files: &[File], run: &BTreeSet<String>, options: &Options) -> Result<Sche
 }
 
 /// That a backfill is not finished, where that is all that is wrong with a file.
-fn unfinished(file: &FileReport) -> Option<String> {
+fn unfinished(file: &FileReport) -> Option<Wait> {
     let mut errors = file.findings.iter().filter(|finding| finding.severity == Severity::Error);
     let first = errors.next().filter(|finding| finding.rule == BACKFILL_OPEN)?;
-    errors.all(|finding| finding.rule == BACKFILL_OPEN).then(|| first.message.clone())
+    errors.all(|finding| finding.rule == BACKFILL_OPEN).then(|| Wait::Backfill(first.message.clone()))
 }
 
 /// Who of the window loses something by a file.
-fn needed_by(window: &[Needed], everything: &Needs, now: &Offer, then: &Offer) -> Option<String> {
+fn needed_by(window: &[Needed], everything: &Needs, now: &Offer, then: &Offer) -> Option<Wait> {
     window.iter().find_map(|release| match &release.needs {
         Lookup::Found(needs) => match (now.serves(needs), then.serves(needs)) {
             // What it lacks already is not taken from it by this file.
@@ -110,15 +131,15 @@ fn needed_by(window: &[Needed], everything: &Needs, now: &Offer, then: &Offer) -
         },
         // What nobody knows may be anything that is there now.
         _ if matches!(then.serves(everything), Serves::Yes) => None,
-        Lookup::Absent => Some(format!("nobody recorded what {} needs", release.sha.short())),
+        Lookup::Absent => Some(Wait::NotKnown(format!("nobody recorded what {} needs", release.sha.short()))),
         Lookup::Invalid(why) | Lookup::Unknown(why) => {
-            Some(format!("what {} needs is not known: {why}", release.sha.short()))
+            Some(Wait::NotKnown(format!("what {} needs is not known: {why}", release.sha.short())))
         }
     })
 }
 
-fn needs_it(sha: &Commit, missing: &Missing) -> String {
-    format!("{} needs `{}`", sha.short(), missing.what)
+fn needs_it(sha: &Commit, missing: &Missing) -> Wait {
+    Wait::Needed { sha: sha.clone(), what: missing.what.clone() }
 }
 
 /// What a release lacks, in words; nothing: it is served.
@@ -161,7 +182,8 @@ mod tests {
     }
 
     fn held(window: &[Needed]) -> BTreeMap<String, String> {
-        judge(&files(), &applied(&["1_users.sql"]), window, &Options::default()).unwrap().held
+        let judged = judge(&files(), &applied(&["1_users.sql"]), window, &Options::default()).unwrap();
+        judged.held.into_iter().map(|(path, wait)| (path, wait.to_string())).collect()
     }
 
     #[test]
