@@ -12,6 +12,7 @@ mod http;
 mod input;
 mod keys;
 mod lies;
+mod migrate_run;
 #[path = "../../src/commands/demo/load.rs"]
 mod load;
 mod outputs;

@@ -16,6 +16,9 @@ pub enum MigrationsError {
         #[source]
         source: std::io::Error,
     },
+    /// No database is configured.
+    #[error("there is no database to migrate")]
+    NoDatabase,
     /// Files of several folders were named.
     #[error("migrations of several folders cannot be judged together")]
     SeveralFolders {
@@ -59,6 +62,7 @@ impl Diagnose for MigrationsError {
             Self::SeveralFolders { .. } => "MIG-912",
             Self::TooMany { .. } => "MIG-913",
             Self::OutsideRepository { .. } => "MIG-914",
+            Self::NoDatabase => "MIG-915",
         }
     }
 
@@ -76,6 +80,9 @@ impl Diagnose for MigrationsError {
         Some(match self {
             Self::Read { .. } => {
                 "nothing was touched; name a file or a folder, or set `[migrations] dir`".into()
+            }
+            Self::NoDatabase => {
+                "nothing was touched; name it in plimsoll.toml: `[migrations] database = \"env:DATABASE_URL\"`".into()
             }
             Self::SeveralFolders { .. } => "nothing was touched; judge one folder after the other".into(),
             Self::TooMany { .. } => "nothing was touched; is this the folder of the migrations?".into(),
@@ -98,6 +105,13 @@ pub const PAGES: &[Page] = &[
                read, a link or a Git LFS pointer.",
         why: "A migration that is not read is not judged, and its effect on the schema is not known.",
         how: "Name the folder in `[migrations] dir`, or on the command line; commit migrations as plain files.",
+    },
+    Page {
+        code: "MIG-915",
+        name: "no-database",
+        what: "Migrations are to be run, and plimsoll.toml names no database.",
+        why: "Which database is migrated is never guessed.",
+        how: "`[migrations] database = \"env:DATABASE_URL\"`, or `sqlite://PATH`, or a `postgres://` URL without a password.",
     },
     Page {
         code: "MIG-912",

@@ -4,6 +4,7 @@
 mod error;
 mod files;
 mod record;
+pub mod run;
 pub(crate) mod window;
 
 use std::collections::BTreeSet;
