@@ -63,6 +63,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "rollout-core",
             "rollout-engine",
             "rollout-local",
+            "rollout-migrate",
             "rollout-switch",
         ],
     ),
@@ -70,6 +71,7 @@ const EDGES: &[(&str, &[&str])] = &[
         "cli",
         &[
             "config",
+            "database",
             "decision",
             "evidence-advisories",
             "evidence-contract",
@@ -88,6 +90,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "rollout-core",
             "rollout-engine",
             "rollout-local",
+            "rollout-migrate",
             "rollout-switch",
         ],
     ),

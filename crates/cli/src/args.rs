@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 pub(crate) use contract::{Contract, Form};
-pub(crate) use migrate::{Lint, Migrate};
+pub(crate) use migrate::{Adopt, Lint, Migrate, RunMigrations, Which};
 pub(crate) use release::{Changelog, Release, VersionCommand};
 
 /// One commit of a containerised service to production, and back.

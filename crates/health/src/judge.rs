@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::likelihood::{self, Interval, Mixture};
+use crate::likelihood::{self, Interval, Mixture, Since};
 use crate::power::Course;
 use crate::{Count, Counted, Evidence, Metric, Settings, Worse};
 
@@ -103,6 +103,12 @@ pub enum Reason {
     Worse {
         /// The window in which the evidence sufficed.
         window: u32,
+        /// When it most probably began, in seconds from the start.
+        since_sec: u32,
+        /// What the new release did from then until it sufficed.
+        candidate: Count,
+        /// What the old release did meanwhile.
+        stable: Count,
     },
     /// The declared limit is exceeded.
     OverLimit {
@@ -172,9 +178,18 @@ fn metric(counted: &Counted, window_sec: u32, settings: &Settings, alpha: f64) -
     let (candidate, stable) = likelihood::totals(beside());
     let course = Course::new(&counted.windows, comparison.factor, metric.bounded(), metric.swapped());
     let sees = |ratio| course.sees(ratio, bar.threshold, bar.most, metric.effect.ratio);
-    let power = Power { threefold: sees(3.0), tenfold: sees(10.0), required: sees(settings.rise) };
-    let (verdict, reason) = if let Some(window) = comparison.worse_at {
-        (Verdict::Regressed, Reason::Worse { window })
+    let (threefold, tenfold) = (sees(3.0), sees(10.0));
+    let required = if settings.rise == 10.0 { tenfold } else { sees(settings.rise) };
+    let power = Power { threefold, tenfold, required };
+    let (verdict, reason) = if let Some((window, since)) = comparison.worse {
+        let (mut candidate, mut stable) = (since.side.rounded(), since.other.rounded());
+        if metric.swapped() {
+            std::mem::swap(&mut candidate, &mut stable);
+        }
+        (
+            Verdict::Regressed,
+            Reason::Worse { window, since_sec: since.index.saturating_mul(window_sec), candidate, stable },
+        )
     } else if let Some(window) = limit.as_ref().and_then(|(_, at)| *at) {
         (Verdict::Regressed, Reason::OverLimit { window })
     } else if let Some(reason) = missing(counted) {
@@ -225,7 +240,7 @@ struct Bar {
 }
 
 /// Whatever has to be seen for at least this long before it decides.
-const PERSIST_SEC: f64 = 60.0;
+const PERSIST_SEC: f64 = 50.0;
 
 impl Bar {
     fn new(alpha: f64, window_sec: u32) -> Self {
@@ -239,7 +254,8 @@ struct Comparison {
     factor: f64,
     /// The greatest logarithm of the e-value so far.
     greatest: f64,
-    worse_at: Option<u32>,
+    /// The window in which it sufficed, and what was seen since it began.
+    worse: Option<(u32, Since)>,
     /// Whether it was certain at some time, however small the difference.
     certain: bool,
 }
@@ -247,22 +263,10 @@ struct Comparison {
 fn compare(counted: &Counted, bar: Bar) -> Comparison {
     let metric = &counted.metric;
     let (splits, dispersion) = likelihood::splits(&counted.windows, metric.swapped());
-    let compared: Vec<u32> = counted
-        .windows
-        .iter()
-        .filter(|w| w.side_by_side && w.candidate.exposure > 0.0 && w.stable.exposure > 0.0)
-        .map(|w| w.index)
-        .collect();
     let mut mixture = Mixture::new(bar.most);
-    let mut seen = Seen::default();
-    let (mut greatest, mut worse_at, mut certain) = (0f64, None, false);
-    let exposures = counted
-        .windows
-        .iter()
-        .filter(|w| w.side_by_side && w.candidate.exposure > 0.0 && w.stable.exposure > 0.0);
-    for ((split, window), index) in splits.iter().zip(exposures).zip(compared) {
+    let (mut greatest, mut worse, mut certain) = (0f64, None, false);
+    for split in &splits {
         mixture.split(split);
-        seen.add(split, window, metric.swapped());
         if split.total <= 0.0 {
             continue;
         }
@@ -270,38 +274,19 @@ fn compare(counted: &Counted, bar: Bar) -> Comparison {
         greatest = greatest.max(log);
         if log >= bar.threshold {
             certain = true;
-            if worse_at.is_none() && seen.matters(metric) {
-                worse_at = Some(index);
+            let since = mixture.since();
+            if worse.is_none() && matters(since, metric) {
+                worse = Some((split.index, *since));
             }
         }
     }
-    Comparison { splits, factor: dispersion.factor(), greatest, worse_at, certain }
+    Comparison { splits, factor: dispersion.factor(), greatest, worse, certain }
 }
 
-/// Sums up to a window, for what is estimated there.
-#[derive(Default)]
-struct Seen {
-    above: f64,
-    below: f64,
-    side: Count,
-    other: Count,
-}
-
-impl Seen {
-    fn add(&mut self, split: &likelihood::Split, window: &crate::Window, swapped: bool) {
-        self.above += split.events * (1.0 - split.share);
-        self.below += (split.total - split.events) * split.share;
-        let (side, other) =
-            if swapped { (window.stable, window.candidate) } else { (window.candidate, window.stable) };
-        self.side.add(Count { events: split.events, exposure: side.exposure });
-        self.other.add(Count { events: split.total - split.events, exposure: other.exposure });
-    }
-
-    /// Whether the difference is large enough to act on.
-    fn matters(&self, metric: &Metric) -> bool {
-        let excess = self.side.rate().unwrap_or(0.0) - self.other.rate().unwrap_or(0.0);
-        self.above >= metric.effect.ratio * self.below && excess >= metric.least_excess()
-    }
+/// Whether the difference is large enough to act on, from when on it is there.
+fn matters(since: &Since, metric: &Metric) -> bool {
+    let excess = since.side.rate().unwrap_or(0.0) - since.other.rate().unwrap_or(0.0);
+    since.ratio_is_at_least(metric.effect.ratio) && excess >= metric.least_excess()
 }
 
 fn beside_limit(counted: &Counted, limit: f64, bar: Bar, alpha: f64) -> (LimitReport, Option<u32>) {
@@ -314,10 +299,11 @@ fn beside_limit(counted: &Counted, limit: f64, bar: Bar, alpha: f64) -> (LimitRe
         candidate.add(count);
         // The limit is the other side: as many events as it would allow.
         let expected = count.exposure * limit;
-        mixture.fixed(dispersion.count_alone(count.events, expected), expected);
+        mixture.fixed(window.index, count, dispersion.count_alone(count.events, expected), expected);
         let log = mixture.log();
         greatest = greatest.max(log);
-        if at.is_none() && log >= bar.threshold && candidate.events >= limit * candidate.exposure {
+        let since = mixture.since().side;
+        if at.is_none() && log >= bar.threshold && since.events >= limit * since.exposure {
             at = Some(window.index);
         }
     }

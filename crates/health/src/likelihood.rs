@@ -43,9 +43,36 @@ const GRID: [(f64, f64); 9] = [
     (1000.0, 0.06),
 ];
 
+/// The logarithms of the ratios of [`GRID`], which are taken most.
+const LN_RATIOS: [f64; GRID.len()] = [
+    0.405_465_108_108_164_4,
+    std::f64::consts::LN_2,
+    1.098_612_288_668_109_8,
+    1.609_437_912_434_100_3,
+    2.079_441_541_679_835_7,
+    2.564_949_357_461_536_7,
+    3.218_875_824_868_201,
+    4.382_026_634_673_881,
+    6.907_755_278_982_137,
+];
+
+/// For each ratio what an event of either side costs at a share.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms([f64; GRID.len()]);
+
+impl Terms {
+    pub(crate) fn of(share: f64) -> Self {
+        Self(GRID.map(|(ratio, _)| (ratio * share + 1.0 - share).ln()))
+    }
+}
+
 /// What one window adds to the evidence.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Split {
+    /// The window's number.
+    pub(crate) index: u32,
+    /// The exposure of the side that may not be worse.
+    pub(crate) exposure: f64,
     /// Events of the side that may not be worse.
     pub(crate) events: f64,
     /// Events of both.
@@ -79,16 +106,61 @@ pub(crate) fn splits(windows: &[Window], swapped: bool) -> (Vec<Split>, Dispersi
         let total = events + other.events + std::mem::take(&mut late_stable);
         let share = side.exposure / (side.exposure + other.exposure);
         let weight = dispersion.weigh(events, total, share);
-        splits.push(Split { events, total, share, weight });
+        splits.push(Split { index: window.index, exposure: side.exposure, events, total, share, weight });
     }
     (splits, dispersion)
 }
 
-/// The mixture as it grows.
+/// How much of the mixture takes a regression to be there from the start; the
+/// rest is spread over all later windows.
+const FROM_START: f64 = 0.75;
+/// After so many windows half of the rest is spent.
+const HALF_SPENT: f64 = 60.0;
+
+/// The mixture as it grows: over ratios, and over when it began.
+///
+/// A release may serve well for ten minutes and fail then. Evidence that speaks
+/// for it until then must not have to be worn down, so the mixture also has
+/// parts that begin later; each stands for a part of the whole from the start,
+/// hence it stays a supermartingale that begins at 1 (as in change detection by
+/// Shiryaev and Roberts).
 #[derive(Debug, Clone)]
 pub(crate) struct Mixture {
-    logs: [f64; GRID.len()],
-    most: f64,
+    /// For each ratio the logarithm of its likelihood ratios, summed over
+    /// beginnings.
+    parts: [Part; GRID.len()],
+    /// What the next window adds at most.
+    pub(crate) most: f64,
+    windows: f64,
+    /// Not yet begun, and begun but not yet part of a sum.
+    waiting: f64,
+    due: f64,
+    /// Whether parts begin later at all.
+    restarts: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    log: f64,
+    since: Since,
+}
+
+/// Sums from the likeliest beginning of a part on.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Since {
+    /// The window.
+    pub(crate) index: u32,
+    pub(crate) side: Count,
+    pub(crate) other: Count,
+    above: f64,
+    below: f64,
+}
+
+impl Since {
+    /// The ratio of the rates from then on is at least this.
+    pub(crate) fn ratio_is_at_least(&self, ratio: f64) -> bool {
+        self.above >= ratio * self.below
+    }
 }
 
 impl Mixture {
@@ -96,35 +168,91 @@ impl Mixture {
     /// within a few seconds may be over in as many; to take less than there
     /// was for an increase leaves a supermartingale one.
     pub(crate) fn new(most: f64) -> Self {
-        Self { logs: [0.0; GRID.len()], most }
+        let part = Part { log: FROM_START.ln(), since: Since::default() };
+        let waiting = 1.0 - FROM_START;
+        Self { parts: [part; GRID.len()], most, windows: 0.0, waiting, due: 0.0, restarts: true }
+    }
+
+    /// The same without parts that begin later, where windows are merged.
+    pub(crate) fn from_start() -> Self {
+        Self { restarts: false, ..Self::new(f64::INFINITY) }
     }
 
     /// Adds a window in which two releases are compared.
     pub(crate) fn split(&mut self, split: &Split) {
-        if split.total <= 0.0 {
-            return;
-        }
-        for (log, (ratio, _)) in self.logs.iter_mut().zip(GRID) {
-            let more = split.weight * log_ratio(split.events, split.total, split.share, ratio);
-            *log += more.min(self.most);
-        }
+        self.split_with(split, &Terms::of(split.share));
+    }
+
+    /// The same with what is known of the share beforehand.
+    pub(crate) fn split_with(&mut self, split: &Split, terms: &Terms) {
+        self.wait();
+        let side = Count { events: split.events, exposure: split.exposure };
+        let other = Count {
+            events: split.total - split.events,
+            exposure: split.exposure * (1.0 - split.share) / split.share,
+        };
+        let (above, below) = (split.events * (1.0 - split.share), other.events * split.share);
+        let seen = Since { index: split.index, side, other, above, below };
+        self.add(split.total > 0.0, &seen, |at| {
+            split.weight * (split.events * LN_RATIOS[at] - split.total * terms.0[at])
+        });
     }
 
     /// Adds a window in which one release is compared with a fixed rate, under
     /// which `expected` events were to come.
-    pub(crate) fn fixed(&mut self, events: f64, expected: f64) {
-        for (log, (ratio, _)) in self.logs.iter_mut().zip(GRID) {
-            *log += (events * ratio.ln() - expected * (ratio - 1.0)).min(self.most);
+    pub(crate) fn fixed(&mut self, index: u32, side: Count, counted: f64, expected: f64) {
+        self.wait();
+        let seen = Since { index, side, ..Since::default() };
+        self.add(true, &seen, |at| counted * LN_RATIOS[at] - expected * (GRID[at].0 - 1.0));
+    }
+
+    fn wait(&mut self) {
+        if self.restarts {
+            let begin = self.waiting / (self.windows + HALF_SPENT);
+            self.waiting -= begin;
+            self.due += begin;
+        }
+        self.windows += 1.0;
+    }
+
+    fn add(&mut self, events: bool, seen: &Since, log_ratio: impl Fn(usize) -> f64) {
+        let begin = if events { std::mem::take(&mut self.due).ln() } else { f64::NEG_INFINITY };
+        for (at, part) in self.parts.iter_mut().enumerate() {
+            if begin > part.log {
+                part.since = Since { index: seen.index, ..Since::default() };
+            }
+            part.since.side.add(seen.side);
+            part.since.other.add(seen.other);
+            part.since.above += seen.above;
+            part.since.below += seen.below;
+            if events {
+                part.log = log_sum(part.log, begin) + log_ratio(at).min(self.most);
+            }
         }
     }
 
     /// The logarithm of the e-value.
     pub(crate) fn log(&self) -> f64 {
-        let greatest = self.logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let sum: f64 =
-            self.logs.iter().zip(GRID).map(|(log, (_, weight))| weight * (log - greatest).exp()).sum();
-        greatest + sum.ln()
+        let greatest = self.parts.iter().map(|part| part.log).fold(f64::NEG_INFINITY, f64::max).max(0.0);
+        let begun: f64 =
+            self.parts.iter().zip(GRID).map(|(part, (_, weight))| weight * (part.log - greatest).exp()).sum();
+        greatest + (begun + (self.waiting + self.due) * (-greatest).exp()).ln()
     }
+
+    /// From when on what is most likely to be wrong is wrong.
+    pub(crate) fn since(&self) -> &Since {
+        let best = self
+            .parts
+            .iter()
+            .zip(GRID)
+            .max_by(|(a, (_, wa)), (b, (_, wb))| (a.log + wa.ln()).total_cmp(&(b.log + wb.ln())));
+        &best.expect("the mixture has parts").0.since
+    }
+}
+
+fn log_sum(a: f64, b: f64) -> f64 {
+    let (less, more) = if a < b { (a, b) } else { (b, a) };
+    if less == f64::NEG_INFINITY { more } else { more + (less - more).exp().ln_1p() }
 }
 
 fn log_ratio(events: f64, total: f64, share: f64, ratio: f64) -> f64 {
@@ -219,8 +347,8 @@ fn merge(splits: &[Split]) -> Vec<Split> {
         let weighed = Split {
             events: split.events * split.weight,
             total: split.total * split.weight,
-            share: split.share,
             weight: 1.0,
+            ..*split
         };
         match merged.last_mut() {
             Some(last) if (last.share - split.share).abs() < 1e-3 => {
@@ -249,7 +377,7 @@ mod tests {
     use super::*;
 
     fn same(windows: usize, events: f64, total: f64, share: f64) -> Vec<Split> {
-        vec![Split { events, total, share, weight: 1.0 }; windows]
+        vec![Split { index: 0, exposure: 1.0, events, total, share, weight: 1.0 }; windows]
     }
 
     fn log(splits: &[Split]) -> f64 {
@@ -258,9 +386,31 @@ mod tests {
         mixture.log()
     }
 
+    /// However long it went well: what fails then is found in about the time
+    /// that it takes from the start.
+    #[test]
+    fn what_begins_late_is_found_and_dated() {
+        let mut mixture = Mixture::new(0.8);
+        let window =
+            |index, events, total| Split { index, exposure: 500.0, events, total, share: 0.5, weight: 1.0 };
+        for index in 0..360 {
+            mixture.split(&window(index, 10.0, 20.0));
+        }
+        assert!(mixture.log() < 0.0);
+        let found = (360..400).find(|index| {
+            mixture.split(&window(*index, 60.0, 70.0));
+            mixture.log() > 100f64.ln()
+        });
+        assert!(found.is_some_and(|index| index < 380), "{found:?}");
+        let since = mixture.since();
+        assert!((355..=361).contains(&since.index), "{since:?}");
+        assert!(since.ratio_is_at_least(4.0) && !since.ratio_is_at_least(8.0));
+    }
+
     #[test]
     fn the_mixture_sums_to_one() {
         assert!((GRID.iter().map(|(_, weight)| weight).sum::<f64>() - 1.0).abs() < 1e-12);
+        assert!(GRID.iter().zip(LN_RATIOS).all(|((ratio, _), ln)| (ratio.ln() - ln).abs() < 1e-12));
         assert!(log(&[]).abs() < 1e-12);
     }
 

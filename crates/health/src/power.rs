@@ -5,27 +5,40 @@
 //! Simulated, with numbers that are the same on every machine and at every
 //! time, since a verdict rests on it and has to come out the same again.
 
-use crate::likelihood::{Mixture, Split, estimate};
+use crate::dispersion::Dispersion;
+use crate::likelihood::{Mixture, Split, Terms, estimate};
 use crate::{Count, Window};
 
 /// How often the watch is played through; the probability is known to about
 /// three hundredths.
 const ROUNDS: u32 = 256;
-/// At how many moments of it somebody looks.
-const LOOKS: usize = 16;
+/// After so many that all end alike, the rest would, too.
+const CLEAR: u32 = 64;
+/// How many windows at the beginning are played one by one: as long as little is
+/// known of bursts, windows count less (see [`crate::dispersion`]).
+const SINGLE: usize = 18;
+/// Into how many pieces the rest is merged.
+const MERGED: usize = 16;
 
 /// What the simulation is made of: where windows can be compared, merged to a
 /// few.
 #[derive(Debug, Clone)]
 pub(crate) struct Course {
-    pieces: Vec<(Count, Count)>,
-    /// Windows in a piece.
-    size: usize,
+    pieces: Vec<Piece>,
     base: f64,
     /// Independent events per event.
     weight: f64,
     bounded: bool,
     swapped: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Piece {
+    side: Count,
+    other: Count,
+    share: f64,
+    terms: Terms,
+    windows: usize,
 }
 
 impl Course {
@@ -35,25 +48,28 @@ impl Course {
             .iter()
             .filter(|w| w.side_by_side && w.candidate.exposure > 0.0 && w.stable.exposure > 0.0)
             .collect();
-        let size = compared.len().div_ceil(LOOKS).max(1);
+        let (first, rest) = compared.split_at(compared.len().min(SINGLE));
+        let size = rest.len().div_ceil(MERGED).max(1);
         let mut events = 0.0;
         let mut exposure = 0.0;
-        let pieces = compared
-            .chunks(size)
+        let pieces = first
+            .chunks(1)
+            .chain(rest.chunks(size))
             .map(|chunk| {
                 let (mut side, mut other) = crate::likelihood::totals(chunk.iter().copied());
                 if swapped {
                     std::mem::swap(&mut side, &mut other);
                 }
-                // What the new release is compared with. Half an event more:
-                // a rise of nothing is nothing.
                 events += other.events;
                 exposure += other.exposure;
-                (side, other)
+                let share = side.exposure / (side.exposure + other.exposure);
+                Piece { side, other, share, terms: Terms::of(share), windows: chunk.len() }
             })
             .collect();
+        // What the new release is compared with. Half an event more: a rise of
+        // nothing is nothing.
         let base = if exposure > 0.0 { (events + 0.5) / exposure } else { 0.0 };
-        Self { pieces, size, base, weight: 1.0 / factor.max(1.0), bounded, swapped }
+        Self { pieces, base, weight: 1.0 / factor.max(1.0), bounded, swapped }
     }
 
     /// The probability that a rise by `ratio` (of a metric that must not fall:
@@ -72,15 +88,24 @@ impl Course {
         let mut random = Random(0x9e37_79b9_7f4a_7c15);
         let mut seen = 0;
         let mut splits = Vec::with_capacity(self.pieces.len());
-        for _ in 0..ROUNDS {
-            let mut mixture = Mixture::new(most * self.size as f64);
+        for round in 0..ROUNDS {
+            if round == CLEAR && (seen == 0 || seen == CLEAR) {
+                return f64::from(seen) / f64::from(CLEAR);
+            }
+            let mut mixture = Mixture::from_start();
+            let mut dispersion = Dispersion::default();
             splits.clear();
-            for (side, other) in &self.pieces {
+            for Piece { side, other, share, terms, windows } in &self.pieces {
                 let events = random.poisson(side.exposure * rate);
                 let total = events + random.poisson(other.exposure * other_rate);
-                let share = side.exposure / (side.exposure + other.exposure);
-                let split = Split { events, total, share, weight: self.weight };
-                mixture.split(&split);
+                let (share, exposure) = (*share, side.exposure);
+                let weight = match windows {
+                    1 => dispersion.weigh(events, total, share).min(self.weight),
+                    _ => self.weight,
+                };
+                mixture.most = most * *windows as f64;
+                let split = Split { index: 0, exposure, events, total, share, weight };
+                mixture.split_with(&split, terms);
                 splits.push(split);
                 if mixture.log() >= threshold && estimate(&splits).is_none_or(|e| e >= least_ratio) {
                     seen += 1;

@@ -368,6 +368,9 @@ impl Tick {
 
 impl Metering {
     fn counted(&self) -> Counted {
+        // Without a denominator a series that is never there says nothing, and
+        // one that appears late was zero before.
+        let there = self.metric.kind != Kind::Rate || (self.candidate.found > 0 && self.stable.found > 0);
         let mut windows: Vec<Window> = self
             .slots
             .iter()
@@ -375,7 +378,7 @@ impl Metering {
                 index: *index,
                 candidate: slot.candidate.count.rounded(),
                 stable: slot.stable.count.rounded(),
-                side_by_side: slot.candidate.looked && slot.stable.looked,
+                side_by_side: there && slot.candidate.looked && slot.stable.looked,
             })
             .collect();
         if let Kind::Latency(latency) = self.metric.kind {

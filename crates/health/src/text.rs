@@ -4,6 +4,9 @@ use std::fmt;
 
 use crate::{Count, Interval, Kind, MetricReport, Reason, Report, Side, Verdict, Where};
 
+/// What began before this was there from the start, as far as one can tell.
+const LATE_SEC: u32 = 60;
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -44,8 +47,15 @@ impl MetricReport {
     /// The line without name and verdict.
     pub fn why(&self) -> String {
         match &self.reason {
-            Reason::Worse { .. } => {
-                format!("{} (evidence {} of {} needed)", self.comparison(), short(self.e_value), short(1.0 / self.alpha))
+            Reason::Worse { since_sec, candidate, stable, .. } => {
+                let late = if *since_sec >= LATE_SEC {
+                    let (new, old) = (self.side(candidate), self.side(stable));
+                    format!("; from {} on new {new}, old {old}", seconds(*since_sec))
+                } else {
+                    String::new()
+                };
+                let needed = short(1.0 / self.alpha);
+                format!("{}{late} (evidence {} of {needed} needed)", self.comparison(), short(self.e_value))
             }
             Reason::OverLimit { .. } => self.over_limit(),
             Reason::Irrelevant => format!(
@@ -78,21 +88,22 @@ impl MetricReport {
 
     /// `new 37 of 1,204 (3.1 %), old 6 of 1,198 (0.5 %), 6.1 times (2.3 to 17)`
     fn comparison(&self) -> String {
-        let side = |count: &Count| match self.metric.kind {
-            Kind::Rate => format!(
-                "{} in {} of replica time",
-                number(count.events),
-                seconds(count.exposure.round().clamp(0.0, u32::MAX.into()) as u32)
-            ),
-            Kind::Ratio => {
-                format!("{} of {} ({})", number(count.events), number(count.exposure), rate(count))
-            }
-            Kind::Share | Kind::Latency(_) => {
-                format!("{} of {} ({})", number(count.events), number(count.exposure), percent(count))
-            }
-        };
         let ratio = self.ratio.as_ref().map_or(String::new(), |ratio| format!(", {}", times(ratio)));
-        format!("new {}, old {}{ratio}", side(&self.candidate), side(&self.stable))
+        format!("new {}, old {}{ratio}", self.side(&self.candidate), self.side(&self.stable))
+    }
+
+    fn side(&self, count: &Count) -> String {
+        let events = number(count.events);
+        match self.metric.kind {
+            Kind::Rate => {
+                let time = seconds(count.exposure.round().clamp(0.0, u32::MAX.into()) as u32);
+                format!("{events} in {time} of replica time")
+            }
+            Kind::Ratio => format!("{events} of {} ({})", number(count.exposure), rate(count)),
+            Kind::Share | Kind::Latency(_) => {
+                format!("{events} of {} ({})", number(count.exposure), percent(count))
+            }
+        }
     }
 
     fn over_limit(&self) -> String {

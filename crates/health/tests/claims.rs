@@ -46,6 +46,19 @@ fn rules_of_thumb_roll_back_healthy_releases() {
     assert!(outcomes.iter().filter(|naive| naive.repeated_test.is_some()).count() > 3);
 }
 
+/// The table is of these scenarios; whoever changes them makes it again.
+#[test]
+fn the_table_in_the_docs_has_every_scenario() {
+    let docs = include_str!("../../../docs/watch.md");
+    for scenario in HEALTHY.iter().chain(SICK) {
+        assert!(
+            docs.contains(&format!("\n| {} | ", scenario.name)),
+            "{} is not in docs/watch.md",
+            scenario.name
+        );
+    }
+}
+
 #[test]
 fn sick_releases_are_found_in_time() {
     // Issue and docs: six minutes in the median, two minutes for
@@ -82,6 +95,29 @@ fn alpha_is_kept_at_other_levels_too() {
                 .count();
             assert!(regressed as f64 <= alpha * rounds as f64, "{name}: {regressed} of {rounds} at {alpha}");
         }
+    }
+}
+
+/// What is said to have been visible beside healthy releases is about what is
+/// seen of sick ones.
+#[test]
+fn the_power_that_is_shown_is_the_power_there_is() {
+    for (name, ratio, minutes) in
+        [("100 a minute", 10.0, 6), ("1,000 a minute", 3.0, 6), ("1,000 a minute", 10.0, 1)]
+    {
+        let healthy = Scenario { minutes, ..*scenario(name) };
+        let rounds = 80;
+        let shown: f64 = (0..rounds)
+            .map(|seed| {
+                let power = judge(&observe(&healthy, seed).0, &Settings::default()).metrics[0].power;
+                if ratio == 3.0 { power.threefold } else { power.tenfold }
+            })
+            .sum();
+        let sick = healthy.worse(ratio);
+        let seen =
+            (0..rounds).filter(|s| run(&sick, &Settings::default(), *s).regressed_sec.is_some()).count();
+        let (shown, seen) = (shown / rounds as f64, seen as f64 / rounds as f64);
+        assert!((shown - seen).abs() < 0.15, "{name}, {ratio} times: shown {shown:.2}, seen {seen:.2}");
     }
 }
 

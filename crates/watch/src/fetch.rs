@@ -42,9 +42,22 @@ pub(crate) enum FetchError {
     TooLarge(usize),
 }
 
-/// A client for metrics: no redirects, no proxy for what is near.
-pub(crate) fn client() -> Result<Client, String> {
-    Client::builder()
+/// Whether the proxies that the environment names are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proxy {
+    /// As for any other program.
+    System,
+    /// Replicas are near; a proxy would not know them.
+    Never,
+}
+
+/// A client for metrics. It follows no redirects: a log-in page is no answer.
+pub(crate) fn client(proxy: Proxy) -> Result<Client, String> {
+    let builder = match proxy {
+        Proxy::System => Client::builder(),
+        Proxy::Never => Client::builder().no_proxy(),
+    };
+    builder
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(3))
         .pool_idle_timeout(Duration::from_secs(60))

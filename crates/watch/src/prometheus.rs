@@ -18,7 +18,7 @@ use reqwest::{Client, Url};
 use serde::Deserialize;
 
 use crate::exposition::Sample;
-use crate::fetch::{self, Bounds};
+use crate::fetch::{self, Bounds, Proxy};
 use crate::{BoxFuture, Query, Replica, Source, WatchError};
 
 /// Length of a window that suits a server which scrapes every minute or
@@ -122,7 +122,7 @@ impl Prometheus {
             return Err(wrong("its address begins with neither http:// nor https://".into()));
         }
         let query = base.join("api/v1/query").map_err(|error| wrong(error.to_string()))?;
-        let client = fetch::client().map_err(wrong)?;
+        let client = fetch::client(Proxy::System).map_err(wrong)?;
         Ok(Self { client, server: server.into(), query, token, expressions, releases, bounds })
     }
 

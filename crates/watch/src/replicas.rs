@@ -7,7 +7,7 @@ use plimsoll_model::Lookup;
 use reqwest::Client;
 
 use crate::exposition::Exposition;
-use crate::fetch::{self, Bounds, FetchError};
+use crate::fetch::{self, Bounds, FetchError, Proxy};
 use crate::{BoxFuture, Query, Replica, Source, WatchError};
 
 /// Replicas that are asked at the same time.
@@ -31,18 +31,20 @@ impl Replicas {
     /// # Errors
     /// When no HTTP client can be made on this machine.
     pub fn new(queries: Vec<Query>, bounds: Bounds) -> Result<Self, WatchError> {
-        let client =
-            fetch::client().map_err(|reason| WatchError::Server { server: "the replicas".into(), reason })?;
+        let client = fetch::client(Proxy::Never)
+            .map_err(|reason| WatchError::Server { server: "the replicas".into(), reason })?;
         Ok(Self { client, queries, bounds })
     }
 
-    async fn ask(&self, replica: &Replica) -> Look {
+    /// `at` is one moment for the whole round: whether replicas are seen side by
+    /// side must not depend on which answers faster.
+    async fn ask(&self, replica: &Replica, at: Timestamp) -> Look {
         let exposition = self.read(replica).await;
         let readings = self.queries.iter().map(|query| reading(query, &exposition)).collect();
         Look {
             digest: replica.digest,
             replica: replica.name.clone(),
-            at: Timestamp::now(),
+            at,
             born: replica.born.or(match &exposition {
                 Lookup::Found(exposition) => exposition.born,
                 _ => None,
@@ -91,6 +93,7 @@ pub(crate) fn reading(query: &Query, exposition: &Lookup<Exposition>) -> Lookup<
 
 impl Source for Replicas {
     fn look<'a>(&'a self, replicas: &'a [Replica]) -> BoxFuture<'a, Vec<Look>> {
-        Box::pin(stream::iter(replicas).map(|replica| self.ask(replica)).buffered(AT_ONCE).collect())
+        let at = Timestamp::now();
+        Box::pin(stream::iter(replicas).map(move |replica| self.ask(replica, at)).buffered(AT_ONCE).collect())
     }
 }

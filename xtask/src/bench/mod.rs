@@ -7,6 +7,7 @@
 //! `target/`. `docs/benchmarks.md` says what each figure means.
 
 mod again;
+mod backfill;
 mod data;
 mod evidence;
 mod figures;
@@ -63,7 +64,7 @@ impl Bench {
 
 type Part = fn(&Bench, &mut Figures) -> Outcome<()>;
 
-const PARTS: [(&str, Part); 12] = [
+const PARTS: [(&str, Part); 13] = [
     ("start", start::run),
     ("push", push::run),
     ("again", again::run),
@@ -76,6 +77,7 @@ const PARTS: [(&str, Part); 12] = [
     ("scan", scan::run),
     ("secrets", secrets::run),
     ("evidence", evidence::run),
+    ("backfill", backfill::run),
 ];
 
 /// Runs what the arguments name and prints the figures.

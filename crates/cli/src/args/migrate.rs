@@ -11,6 +11,72 @@ use super::Form;
 pub(crate) enum Migrate {
     /// Judge migrations: locks, rewrites, and what released code still needs
     Lint(Lint),
+    /// What an apply would do; changes nothing
+    Plan(RunMigrations),
+    /// Run what the plan allows, under a lock, each with a record
+    Apply(RunMigrations),
+    /// Where every migration stands, and who is at work
+    Status(Which),
+    /// Take over what another tool recorded, or what was run by hand
+    Adopt(Adopt),
+}
+
+/// Which migrations, and what is known beside them.
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// The migrations of this commit, branch or tag; those of the working directory without it
+    #[arg(long, value_name = "SHA")]
+    pub(crate) release: Option<String>,
+    /// A backfill that is proven to be finished, by name (repeatable)
+    #[arg(long = "finished", value_name = "BACKFILL")]
+    pub(crate) finished: Vec<String>,
+}
+
+/// `plimsoll migrate plan` and `plimsoll migrate apply`
+#[derive(Debug, Args)]
+pub(crate) struct RunMigrations {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// A file that may run whatever its class is: a contract step, or one that the lint refuses (repeatable)
+    #[arg(long = "allow", value_name = "PATH")]
+    pub(crate) allow: Vec<String>,
+    /// A value for one of flyway's placeholders (repeatable)
+    #[arg(long = "placeholder", value_name = "NAME=VALUE")]
+    pub(crate) placeholders: Vec<String>,
+    /// Refuse a file that is older than an applied one
+    #[arg(long)]
+    pub(crate) in_order: bool,
+    /// Refuse where a file was applied that is missing here
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Run although another tool's table is there: it is about other migrations
+    #[arg(long)]
+    pub(crate) beside_other_tool: bool,
+    /// How long a statement waits for a lock before it gives way
+    #[arg(long, value_name = "DURATION", default_value = "2s")]
+    pub(crate) lock_timeout: String,
+    /// How often a statement tries to get its lock
+    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
+    pub(crate) attempts: u32,
+    /// How long one statement may run; without end by default
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) statement_timeout: Option<String>,
+    /// How long another runner is waited for
+    #[arg(long, value_name = "DURATION", default_value = "60s")]
+    pub(crate) wait: String,
+}
+
+/// `plimsoll migrate adopt`
+#[derive(Debug, Args)]
+pub(crate) struct Adopt {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Without another tool's table: the last file that was run by hand
+    #[arg(long, value_name = "PATH")]
+    pub(crate) through: Option<String>,
+    /// A file that may differ from what the other tool recorded (repeatable)
+    #[arg(long = "accept", value_name = "PATH")]
+    pub(crate) accept: Vec<String>,
 }
 
 /// `plimsoll migrate lint`

@@ -12,6 +12,7 @@ pub(crate) fn pages() -> Vec<&'static Page> {
     let mut pages: Vec<&'static Page> = [
         crate::error::PAGES,
         plimsoll_config::PAGES,
+        plimsoll_database::PAGES,
         plimsoll_decision::PAGES,
         plimsoll_evidence_advisories::PAGES,
         plimsoll_evidence_contract::PAGES,
@@ -35,6 +36,7 @@ pub(crate) fn pages() -> Vec<&'static Page> {
         plimsoll_rollout_core::PAGES,
         plimsoll_rollout_engine::PAGES,
         plimsoll_rollout_local::PAGES,
+        plimsoll_rollout_migrate::PAGES,
         plimsoll_rollout_switch::PAGES,
     ]
     .into_iter()

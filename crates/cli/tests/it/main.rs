@@ -15,6 +15,7 @@ mod keys;
 mod lies;
 #[path = "../../src/commands/demo/load.rs"]
 mod load;
+mod migrate_run;
 mod outputs;
 mod pairs;
 mod rebuild;

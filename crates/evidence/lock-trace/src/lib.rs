@@ -64,6 +64,23 @@ pub struct Trace {
     pub on: lint::TracedOn,
     /// The files that are not released yet, in the order in which they ran.
     pub files: Vec<TracedFile>,
+    /// The columns that are there at the end.
+    pub columns: Vec<FoundColumn>,
+}
+
+/// A column of a table, as the database itself describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundColumn {
+    /// Its table; `public` is left out.
+    pub table: String,
+    /// Its name.
+    pub name: String,
+    /// Its type as `format_type` writes it, e.g. `character varying(20)`.
+    pub sql_type: String,
+    /// Whether it may be null.
+    pub nullable: bool,
+    /// Whether an INSERT may leave it out.
+    pub may_be_left_out: bool,
 }
 
 /// A file that ran.

@@ -15,7 +15,7 @@ use crate::follow::{Beside, follow};
 use crate::outside::beyond;
 use crate::scratch::{Scratch, value};
 use crate::snapshot::{QUERY, RELATIONS, Snapshot};
-use crate::{Error, Options, Trace, TracedFile, TracedStatement};
+use crate::{Error, FoundColumn, Options, Trace, TracedFile, TracedStatement};
 
 /// How long after its time-out a statement may take to end.
 const GRACE: Duration = Duration::from_secs(3);
@@ -37,14 +37,14 @@ pub async fn trace(
     let server = scratch.server.clone();
     let traced = tokio::time::timeout(options.whole, in_scratch(&scratch, &cut.files, judge, options)).await;
     let left_behind = scratch.drop().await;
-    let files = match traced {
+    let (files, columns) = match traced {
         Ok(traced) => traced?,
         Err(_) => {
             let file = cut.files.last().map(|file| file.path.clone()).unwrap_or_default();
             return Err(Error::TooLong { most: format!("{} s", options.whole.as_secs()), file });
         }
     };
-    Ok(Trace { on: TracedOn { server, rows: options.rows.is_some(), left_behind }, files })
+    Ok(Trace { on: TracedOn { server, rows: options.rows.is_some(), left_behind }, files, columns })
 }
 
 async fn in_scratch(
@@ -52,7 +52,7 @@ async fn in_scratch(
     files: &[Script],
     judge: &lint::Options,
     options: &Options,
-) -> Result<Vec<TracedFile>, Error> {
+) -> Result<(Vec<TracedFile>, Vec<FoundColumn>), Error> {
     let work = scratch.connect().await?;
     work.notice_our_end().await?;
     let beside = Beside { watch: scratch.connect().await?, hold: scratch.connect().await? };
@@ -99,11 +99,40 @@ async fn in_scratch(
             break;
         }
     }
+    run.fresh().await?;
+    let columns = columns(&run.own(COLUMNS).await?);
     let Run { work, beside, .. } = run;
     work.close().await;
     beside.watch.close().await;
     beside.hold.close().await;
-    Ok(found)
+    Ok((found, columns))
+}
+
+/// The columns of all tables that no extension brought.
+const COLUMNS: &str = "\
+SELECT n.nspname, c.relname, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull,
+       a.atthasdef OR a.attidentity <> '' OR a.attgenerated <> ''
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relkind IN ('r', 'p') AND c.oid >= 16384 AND c.relpersistence <> 't'
+  AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+ORDER BY 1, 2, a.attnum";
+
+fn columns(messages: &[SimpleQueryMessage]) -> Vec<FoundColumn> {
+    let found = messages.iter().filter_map(|message| {
+        let SimpleQueryMessage::Row(row) = message else { return None };
+        let text = |at: usize| row.get(at).unwrap_or_default().to_owned();
+        let nullable = row.get(4) == Some("f");
+        Some(FoundColumn {
+            table: if row.get(0) == Some("public") { text(1) } else { format!("{}.{}", text(0), text(1)) },
+            name: text(2),
+            sql_type: text(3),
+            nullable,
+            may_be_left_out: nullable || row.get(5) == Some("t"),
+        })
+    });
+    found.collect()
 }
 
 struct Run<'a> {

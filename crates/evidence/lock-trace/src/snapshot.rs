@@ -145,6 +145,7 @@ impl Snapshot {
             traced.locks.push(TracedLock {
                 on: relation.name.clone(),
                 mode: MODES[mode].1.into(),
+                index: relation.index(),
                 in_use: released.contains(&oid) && !relation.temporary,
                 earlier,
             });

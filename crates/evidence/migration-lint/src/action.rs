@@ -383,6 +383,12 @@ pub(crate) enum Action {
     },
     Truncate {
         tables: Vec<Name>,
+        cascade: bool,
+    },
+    /// What changes neither columns nor rows, and locks the table all the same.
+    AlterOther {
+        table: Name,
+        mode: Mode,
     },
     Update {
         table: Name,

@@ -150,12 +150,15 @@ impl Schema {
             }
             Action::SetDefault { table, column, default } => {
                 self.column_is(table, column, |found| {
-                    found.default = Some(default.clone()).filter(|it| !it.is_null())
+                    found.default = Some(default.clone()).filter(|it| !it.is_null());
+                    // A serial is numbered by its default; an identity cannot have one.
+                    found.numbered = false;
                 });
             }
-            Action::DropDefault { table, column } => {
-                self.column_is(table, column, |found| found.default = None)
-            }
+            Action::DropDefault { table, column } => self.column_is(table, column, |found| {
+                found.default = None;
+                found.numbered = false;
+            }),
             Action::SetNotNull { table, column } => {
                 self.column_is(table, column, |found| found.not_null = true)
             }
@@ -181,9 +184,8 @@ impl Schema {
                 }
             }
             Action::DropConstraint { table, name } => {
-                if let Some(relation) = self.relation_mut(table) {
-                    relation.constraints.retain(|constraint| constraint.name != *name);
-                }
+                let full = self.resolve(table);
+                self.drop_constraint(&full, name);
             }
             Action::ValidateConstraint { table, name } => {
                 let found =
@@ -270,6 +272,36 @@ impl Schema {
             let text = view.texts.last().map(String::as_str).unwrap_or_default();
             view.sources.contains(full) && (mentions(text, column) || text.contains('*'))
         });
+    }
+
+    /// A constraint; with a key go the foreign keys that lead to it.
+    fn drop_constraint(&mut self, full: &Name, name: &str) {
+        let Some(relation) = self.relation_mut(full) else { return };
+        let Some(at) = relation.constraints.iter().position(|constraint| constraint.name == name) else {
+            return;
+        };
+        let gone = relation.constraints.remove(at);
+        let key = |demand: &Demand| match demand {
+            Demand::Unique { columns, .. } => Some((columns.clone(), false)),
+            Demand::Primary { columns, .. } => Some((columns.clone(), true)),
+            _ => None,
+        };
+        let Some((columns, primary)) = key(&gone.demand) else { return };
+        let stays = relation
+            .constraints
+            .iter()
+            .any(|other| key(&other.demand).is_some_and(|(other, _)| other == columns));
+        if stays || self.dialect == Dialect::Sqlite {
+            return;
+        }
+        for relation in self.relations.values_mut() {
+            relation.constraints.retain(|constraint| match &constraint.demand {
+                Demand::Foreign { to, keys, .. } if to == full => {
+                    *keys != columns && !(primary && keys.is_empty())
+                }
+                _ => true,
+            });
+        }
     }
 
     fn rename_column(&mut self, full: &Name, column: &str, to: &str) {

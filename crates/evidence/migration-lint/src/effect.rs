@@ -23,6 +23,98 @@ impl Effect {
         self.work = Some(work);
         self
     }
+
+    /// And on others, which foreign keys bind to it.
+    fn and(mut self, others: Vec<Name>, mode: Mode) -> Self {
+        self.locks.extend(others.into_iter().map(|other| (other, mode)));
+        self
+    }
+}
+
+/// The tables at the other ends of foreign keys that lead from a table, or to it.
+/// `about` leaves only those that a column takes part in.
+fn bound(cx: &Context<'_>, table: &Name, about: Option<&str>) -> Vec<Name> {
+    let table = cx.schema.resolve(table);
+    let mut found = Vec::new();
+    let has = |columns: &[String]| about.is_none_or(|column| columns.iter().any(|it| it == column));
+    for (name, relation) in &cx.schema.relations {
+        for constraint in &relation.constraints {
+            let Demand::Foreign { columns, to, keys, .. } = &constraint.demand else { continue };
+            let to = cx.schema.resolve(to);
+            if *name == table && has(columns) {
+                found.push(to);
+            } else if to == table && (has(keys) || (keys.is_empty() && in_key(cx, &table, about))) {
+                found.push(name.clone());
+            }
+        }
+    }
+    found
+}
+
+/// Views that go with a relation, and those that go with them.
+fn showing(cx: &Context<'_>, name: &Name) -> Vec<Name> {
+    let mut found = vec![cx.schema.resolve(name)];
+    let mut at = 0;
+    while at < found.len() {
+        for (view, relation) in &cx.schema.relations {
+            if relation.sources.contains(&found[at]) && !found.contains(view) {
+                found.push(view.clone());
+            }
+        }
+        at += 1;
+    }
+    found.split_off(1)
+}
+
+/// The tables that TRUNCATE empties; by CASCADE those too whose foreign keys lead there.
+fn emptied(cx: &Context<'_>, tables: &[Name], cascade: bool) -> Vec<Name> {
+    let mut found: Vec<Name> = tables.iter().map(|table| cx.schema.resolve(table)).collect();
+    let mut at = 0;
+    while cascade && at < found.len() {
+        for (name, relation) in &cx.schema.relations {
+            let leads = relation.constraints.iter().any(|constraint| {
+                matches!(&constraint.demand, Demand::Foreign { to, .. } if cx.schema.resolve(to) == found[at])
+            });
+            if leads && !found.contains(name) {
+                found.push(name.clone());
+            }
+        }
+        at += 1;
+    }
+    found
+}
+
+/// Whether a column belongs to the primary key.
+fn in_key(cx: &Context<'_>, table: &Name, column: Option<&str>) -> bool {
+    let constraints = cx.schema.relation(table).map(|relation| relation.constraints.as_slice());
+    constraints.into_iter().flatten().any(|constraint| {
+        matches!(&constraint.demand, Demand::Primary { columns, .. }
+            if column.is_none_or(|column| columns.iter().any(|it| it == column)))
+    })
+}
+
+/// The table that a constraint leads to, if it is a foreign key.
+fn target(cx: &Context<'_>, table: &Name, constraint: &str) -> Vec<Name> {
+    let found = cx.schema.relation(table).and_then(|relation| relation.constraint(constraint));
+    match found.map(|constraint| &constraint.demand) {
+        Some(Demand::Foreign { to, .. }) => vec![to.clone()],
+        _ => Vec::new(),
+    }
+}
+
+/// Checks and indexes that a column takes part in are proven, or built, again with it.
+fn proven_again(cx: &Context<'_>, table: &Name, column: &str) -> bool {
+    let full = cx.schema.resolve(table);
+    let checked = cx.schema.relation(table).is_some_and(|relation| {
+        relation.constraints.iter().any(|constraint| {
+            matches!(&constraint.demand, Demand::Check { text, .. } if crate::schema::mentions(text, column))
+        })
+    });
+    let computed = |index: &crate::schema::Index| {
+        let other = |text: &str| text != column && crate::schema::mentions(text, column);
+        index.columns.iter().any(|text| other(text)) || index.filter.as_deref().is_some_and(other)
+    };
+    checked || cx.schema.indexes.values().any(|index| index.table == full && computed(index))
 }
 
 /// What adding a column does with the rows.
@@ -32,12 +124,14 @@ pub(crate) fn added(column: &NewColumn) -> Work {
         || column.default.as_ref().is_some_and(|default| default.volatile.is_some())
     {
         Work::Rewrite
+    } else if column.not_null && column.default.is_none() {
+        // It is only right where there is no row, and that has to be looked at.
+        Work::Scan
     } else if column.constraints.iter().any(|constraint| {
         matches!(
             constraint.demand,
             Demand::Check { .. } | Demand::Unique { .. } | Demand::Primary { .. } | Demand::Exclude
-        ) || (matches!(constraint.demand, Demand::Foreign { .. })
-            && column.default.as_ref().is_some_and(|it| !it.is_null()))
+        ) || (matches!(constraint.demand, Demand::Foreign { .. }) && column.default.is_some())
     }) {
         Work::Scan
     } else {
@@ -50,7 +144,13 @@ pub(crate) fn retyped(cx: &Context<'_>, action: &Action) -> Work {
     let Action::SetType { table, column, to, using } = action else { return Work::Catalogue };
     let Some(found) = cx.schema.column(table, column) else { return Work::Rewrite };
     let computes = using.as_ref().is_some_and(|using| !casts_only(using, column));
-    if computes { Work::Rewrite } else { found.sql_type.change(to) }
+    if computes {
+        return Work::Rewrite;
+    }
+    match found.sql_type.change(to) {
+        Work::Catalogue if found.sql_type != *to && proven_again(cx, table, column) => Work::Scan,
+        work => work,
+    }
 }
 
 /// `USING column::type` computes no more than the change itself does.
@@ -76,9 +176,12 @@ pub(crate) fn effect(action: &Action, cx: &Context<'_>) -> Effect {
             }
             effect
         }
-        Action::SetType { table, .. } => Effect::on(table, AccessExclusive).with(retyped(cx, action)),
+        Action::SetType { table, column, .. } => Effect::on(table, AccessExclusive)
+            .with(retyped(cx, action))
+            .and(bound(cx, table, Some(column)), AccessExclusive),
         Action::SetNotNull { table, column } => {
-            let proven = cx.schema.relation(table).is_some_and(|relation| relation.proves_not_null(column));
+            let proven = cx.schema.relation(table).is_some_and(|relation| relation.proves_not_null(column))
+                || cx.schema.column(table, column).is_some_and(|found| found.not_null);
             Effect::on(table, AccessExclusive).with(if proven { Work::Catalogue } else { Work::Scan })
         }
         Action::AddConstraint { table, constraint } => match &constraint.demand {
@@ -97,19 +200,37 @@ pub(crate) fn effect(action: &Action, cx: &Context<'_>) -> Effect {
             }),
         },
         Action::ValidateConstraint { table, .. } => Effect::on(table, ShareUpdateExclusive).with(Work::Scan),
-        Action::DropColumn { table, .. }
-        | Action::RenameColumn { table, .. }
+        Action::DropColumn { table, column, .. } => Effect::on(table, AccessExclusive)
+            .with(Work::Catalogue)
+            .and(bound(cx, table, Some(column)), AccessExclusive),
+        Action::DropConstraint { table, name } => Effect::on(table, AccessExclusive)
+            .with(Work::Catalogue)
+            .and(target(cx, table, name), AccessExclusive),
+        Action::DropRelation { name, if_exists: true, .. } if cx.schema.relation(name).is_none() => {
+            Effect::default()
+        }
+        Action::DropRelation { name, .. } => Effect::on(name, AccessExclusive)
+            .with(Work::Catalogue)
+            .and(bound(cx, name, None), AccessExclusive)
+            .and(showing(cx, name), AccessExclusive),
+        Action::CreateView { name, replace: true, .. } if cx.schema.relation(name).is_some() => {
+            Effect::on(name, AccessExclusive)
+        }
+        Action::DropTrigger { table, name }
+            if !cx.schema.triggers.contains_key(&(cx.schema.resolve(table), name.clone())) =>
+        {
+            Effect::default()
+        }
+        Action::RenameColumn { table, .. }
         | Action::SetDefault { table, .. }
         | Action::DropDefault { table, .. }
         | Action::DropNotNull { table, .. }
         | Action::AddIdentity { table, .. }
         | Action::SetIdentity { table, .. }
         | Action::DropGenerated { table, .. }
-        | Action::DropConstraint { table, .. }
         | Action::RenameConstraint { table, .. }
         | Action::DropTrigger { table, .. }
-        | Action::RenameRelation { name: table, .. }
-        | Action::DropRelation { name: table, .. } => {
+        | Action::RenameRelation { name: table, .. } => {
             Effect::on(table, AccessExclusive).with(Work::Catalogue)
         }
         Action::SetStorage { table, storage } => Effect::on(table, AccessExclusive).with(match storage {
@@ -117,6 +238,11 @@ pub(crate) fn effect(action: &Action, cx: &Context<'_>) -> Effect {
                 Work::Rewrite
             }
         }),
+        Action::CreateIndex { name: Some(name), table, if_not_exists: true, .. }
+            if cx.schema.index(name).is_some() =>
+        {
+            Effect::on(table, Share).with(Work::Catalogue)
+        }
         Action::CreateIndex { table, concurrently, .. } => {
             Effect::on(table, if *concurrently { ShareUpdateExclusive } else { Share }).with(Work::Scan)
         }
@@ -158,21 +284,24 @@ pub(crate) fn effect(action: &Action, cx: &Context<'_>) -> Effect {
         Action::Refresh { view, concurrently } => {
             Effect::on(view, if *concurrently { Exclusive } else { AccessExclusive }).with(Work::Rewrite)
         }
-        Action::Truncate { tables } => Effect {
-            locks: tables.iter().map(|table| (table.clone(), AccessExclusive)).collect(),
+        Action::Truncate { tables, cascade } => Effect {
+            locks: emptied(cx, tables, *cascade).into_iter().map(|table| (table, AccessExclusive)).collect(),
             work: None,
         },
+        Action::AlterOther { table, mode } => Effect::on(table, *mode).with(Work::Catalogue),
         Action::Update { table, .. } | Action::Delete { table, .. } | Action::Insert { table, .. } => {
             Effect::on(table, RowExclusive)
         }
         Action::CreateTrigger { table, .. }
         | Action::DisableTrigger { table, .. }
         | Action::EnableTrigger { table, .. } => Effect::on(table, ShareRowExclusive),
-        Action::CreateTable { table, .. } => {
+        Action::CreateTable { name, table } => {
             let inline = table.columns.iter().flat_map(|column| &column.constraints);
             let mut effect = Effect::default();
             for constraint in inline.chain(&table.constraints) {
-                if let Demand::Foreign { to, .. } = &constraint.demand {
+                if let Demand::Foreign { to, .. } = &constraint.demand
+                    && to != name
+                {
                     effect.locks.push((to.clone(), ShareRowExclusive));
                 }
             }
@@ -210,7 +339,7 @@ pub(crate) fn class(action: &Action, cx: &Context<'_>) -> Class {
                 && cx
                     .schema
                     .column(table, column)
-                    .is_some_and(|found| found.not_null && found.default.is_some())
+                    .is_some_and(|found| found.not_null && (found.default.is_some() || found.numbered))
         }
         Action::DropTrigger { table, name } | Action::DisableTrigger { table, name } => {
             cx.in_use(table) && !cx.ahead.triggers_again.contains(&(table.clone(), name.to_ascii_lowercase()))

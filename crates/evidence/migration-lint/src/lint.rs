@@ -280,6 +280,7 @@ impl<'t> OneFile<'t> {
         let mut strong = Vec::new();
         if cx.postgres() {
             let effect = effect(&placed.action, &cx);
+            let used = effect.locks.first().is_none_or(|(name, _)| cx.in_use(name));
             for (name, mode) in effect.locks {
                 let in_use = cx.in_use(&name);
                 if in_use && mode.stops_writes() {
@@ -291,7 +292,10 @@ impl<'t> OneFile<'t> {
                     None => locks.push((name, mode, in_use)),
                 }
             }
-            *work = (*work).max(effect.work.unwrap_or(sql_type::Work::Catalogue));
+            // The rows of a new table are no work.
+            if used {
+                *work = (*work).max(effect.work.unwrap_or(sql_type::Work::Catalogue));
+            }
         }
         self.done.step(placed, class, !strong.is_empty(), &self.ahead.gone);
         self.past.strong_locks.extend(strong);
@@ -371,7 +375,7 @@ impl<'t> OneFile<'t> {
                 let columns = released.map(|found| found.columns.clone()).unwrap_or_default();
                 self.past.gone_relations.insert(name.clone(), columns);
             }
-            Action::Truncate { tables } => {
+            Action::Truncate { tables, .. } => {
                 self.past.cleared.extend(tables.iter().map(|table| schema.resolve(table)))
             }
             Action::Delete { table, filter: crate::action::Filter::None, joined: false } => {

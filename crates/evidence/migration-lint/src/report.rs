@@ -141,6 +141,9 @@ pub struct TracedLock {
     pub mode: String,
     /// Whether it was there before this release.
     pub in_use: bool,
+    /// Whether it is an index.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub index: bool,
     /// Whether an earlier statement of the transaction took it already.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub earlier: bool,

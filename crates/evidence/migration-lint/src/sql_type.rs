@@ -47,7 +47,11 @@ impl SqlType {
             other => other,
         };
         let name = name.strip_prefix("pg_catalog.").or(name.strip_prefix("public.")).unwrap_or(name);
-        let arguments = if name == "bpchar" && arguments.is_empty() { vec![1] } else { arguments };
+        let arguments = match (name, arguments.as_slice()) {
+            ("bpchar", []) => vec![1],
+            ("numeric", [precision]) => vec![*precision, 0],
+            _ => arguments,
+        };
         Self { name: name.into(), arguments, array }
     }
 

@@ -135,7 +135,7 @@ fn one(
         }
     } else {
         let last = piece.last().map_or(first, |token| token.span.start);
-        let mut parser = Parser::new(&SQLiteDialect {}).with_tokens_with_locations(piece);
+        let mut parser = Parser::new(&SQLiteDialect {}).with_tokens_with_locations(comparable(piece));
         match parser.parse_statement() {
             Ok(_) if parser.peek_token_ref().token != Token::EOF => {
                 let found = parser.peek_token_ref().clone();
@@ -158,6 +158,37 @@ fn one(
     statement.actions =
         actions.into_iter().map(|action| Placed { offset: at, action, in_block: false }).collect();
     Some(statement)
+}
+
+/// SQLite's `a IS b` compares any two values; the parser knows it by the longer name
+/// that the standard has, `IS NOT DISTINCT FROM`.
+fn comparable(piece: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let keyword = |token: Option<&TokenWithSpan>| match token.map(|token| &token.token) {
+        Some(Token::Word(word)) => word.keyword,
+        _ => Keyword::NoKeyword,
+    };
+    let mut found = Vec::with_capacity(piece.len());
+    let mut at = 0;
+    while let Some(token) = piece.get(at) {
+        at += 1;
+        found.push(token.clone());
+        if keyword(Some(token)) != Keyword::IS {
+            continue;
+        }
+        let not = keyword(piece.get(at)) == Keyword::NOT;
+        let next = at + usize::from(not);
+        let known = matches!(
+            keyword(piece.get(next)),
+            Keyword::NULL | Keyword::TRUE | Keyword::FALSE | Keyword::DISTINCT
+        );
+        if known || piece.get(next).is_none() {
+            continue;
+        }
+        let words: &[&str] = if not { &["DISTINCT", "FROM"] } else { &["NOT", "DISTINCT", "FROM"] };
+        found.extend(words.iter().map(|word| TokenWithSpan::new(Token::make_keyword(word), token.span)));
+        at = next;
+    }
+    found
 }
 
 fn bound(piece: &[TokenWithSpan]) -> Option<&'static str> {
@@ -522,6 +553,14 @@ mod tests {
         assert_eq!(found.len(), 2);
         assert!(
             matches!(&found[0], Action::CreateTrigger { table, name, .. } if *table == Name::plain("users") && name == "t")
+        );
+    }
+
+    #[test]
+    fn is_compares_any_two_values() {
+        let text = "create table t (a int check (a is not b), b int check (b is 1), c check (c is not null))";
+        assert!(
+            matches!(&actions(text)[..], [Action::CreateTable { table, .. }] if table.columns.len() == 3)
         );
     }
 

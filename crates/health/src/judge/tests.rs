@@ -52,7 +52,7 @@ fn assert_line(found: &MetricReport, verdict: Verdict, line: &str) {
 fn ten_times_the_failures_are_a_regression() {
     let found = one(counted(failures(), windows(18, (3.0, 60.0), (0.3, 60.0))));
     assert!(
-        matches!(found.reason, Reason::Worse { window } if (5..15).contains(&window)),
+        matches!(found.reason, Reason::Worse { window, since_sec: 0, .. } if (5..15).contains(&window)),
         "{:?}",
         found.reason
     );
@@ -84,7 +84,7 @@ fn little_traffic_is_insufficient_and_says_what_could_have_been_seen() {
         &found,
         Verdict::InsufficientData,
         "failures: insufficient data. new 0 of 60 (0 %), old 0 of 60 (0 %) in 3.3 min side by side. A threefold \
-         rise would have been seen with probability 0.00, a tenfold one with 0.07; the new release's rate is below \
+         rise would have been seen with probability 0.00, a tenfold one with 0.02; the new release's rate is below \
          5 % at 95 %",
     );
 }
@@ -217,4 +217,16 @@ fn evidence_without_sense_does_not_panic() {
             let _ = one(counted(metric, windows(9, (value, 1.0), (1.0, value)))).line();
         }
     }
+}
+
+#[test]
+fn what_fails_after_a_good_hour_is_found_soon_and_dated() {
+    let mut good = windows(360, (1.0, 200.0), (1.0, 200.0));
+    for window in &mut good[180..] {
+        window.candidate.events = 100.0;
+    }
+    let found = one(counted(failures(), good));
+    let Reason::Worse { window, since_sec, .. } = found.reason else { panic!("{}", found.line()) };
+    assert!((180..196).contains(&window) && (1790..=1810).contains(&since_sec), "{window} {since_sec}");
+    assert!(found.line().contains("; from 30 min on new "), "{}", found.line());
 }

@@ -189,3 +189,25 @@ fn slow_observations_are_counted_by_the_old_release_s_quantile() {
     assert_eq!((found[0].candidate, found[0].stable), Default::default());
     assert_eq!((found[1].candidate, found[1].stable), (count(50.0, 100.0), count(5.0, 100.0)));
 }
+
+#[test]
+fn without_a_denominator_an_absent_series_is_not_zero() {
+    let rate = |value: Option<f64>| {
+        let events = value.map(|value| point("rows", value)).into_iter().collect::<Vec<_>>();
+        if events.is_empty() { Lookup::Absent } else { Lookup::Found(Reading { events, exposure: vec![] }) }
+    };
+    // The new release has another name for it; and then: its first event.
+    for (first, windows_to_compare) in [(None, 0), (Some(1.0), 29)] {
+        let mut tally = tally(Metric::new("rows", Kind::Rate).lower());
+        for step in 0..30 {
+            let new = if step == 29 { first } else { None };
+            tally.look(&look(NEW, "a", step * 10, rate(new)));
+            tally.look(&look(OLD, "b", step * 10, rate(Some(step as f64 * 20.0))));
+        }
+        assert_eq!(windows(&tally).iter().filter(|w| w.side_by_side).count(), windows_to_compare);
+        let report = crate::judge(&tally.evidence(), &crate::Settings::default());
+        let expected =
+            if first.is_some() { crate::Verdict::Regressed } else { crate::Verdict::InsufficientData };
+        assert_eq!(report.verdict, expected, "{}", report.sentence());
+    }
+}

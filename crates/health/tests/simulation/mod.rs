@@ -28,6 +28,10 @@ pub(crate) struct Scenario {
     pub(crate) share: (f64, f64),
     /// How many times as often the new release fails.
     pub(crate) ratio: f64,
+    /// After how many minutes that begins.
+    pub(crate) begins: u32,
+    /// How many metrics are declared; one of them is simulated.
+    pub(crate) metrics: u32,
     pub(crate) trouble: &'static [Trouble],
 }
 
@@ -56,7 +60,17 @@ pub(crate) enum Trouble {
 
 impl Scenario {
     pub(crate) const fn healthy(name: &'static str, per_minute: f64, trouble: &'static [Trouble]) -> Self {
-        Self { name, per_minute, minutes: 30, base: 0.005, share: (0.5, 0.5), ratio: 1.0, trouble }
+        Self {
+            name,
+            per_minute,
+            minutes: 30,
+            base: 0.005,
+            share: (0.5, 0.5),
+            ratio: 1.0,
+            begins: 0,
+            metrics: 1,
+            trouble,
+        }
     }
 
     pub(crate) const fn worse(self, ratio: f64) -> Self {
@@ -69,6 +83,14 @@ impl Scenario {
 
     pub(crate) const fn base(self, base: f64) -> Self {
         Self { base, ..self }
+    }
+
+    pub(crate) const fn begins(self, begins: u32) -> Self {
+        Self { begins, ..self }
+    }
+
+    pub(crate) const fn metrics(self, metrics: u32) -> Self {
+        Self { metrics, ..self }
     }
 
     fn has(&self, trouble: Trouble) -> bool {
@@ -95,13 +117,14 @@ struct Replica {
     spell: u32,
 }
 
-/// Watches one rollout.
+/// Watches one rollout. Times are from when it became worse.
 pub(crate) fn run(scenario: &Scenario, settings: &Settings, seed: u64) -> Outcome {
     let (evidence, minutes) = observe(scenario, seed);
-    let report = judge(&evidence, settings);
+    let settings = Settings { alpha: settings.alpha / f64::from(scenario.metrics), ..*settings };
+    let report = judge(&evidence, &settings);
     let regressed_sec = match report.metrics[0].reason {
-        Reason::Worse { window } | Reason::OverLimit { window } => {
-            Some(f64::from(window + 1) * STEP_SEC as f64)
+        Reason::Worse { window, .. } | Reason::OverLimit { window } => {
+            Some(f64::from(window + 1) * STEP_SEC as f64 - f64::from(scenario.begins) * 60.0)
         }
         _ => None,
     };
@@ -187,12 +210,13 @@ fn move_on(
     } else {
         1.0
     };
+    let worse = part * f64::from(scenario.minutes) > f64::from(scenario.begins);
     let share = scenario.share.0 + (scenario.share.1 - scenario.share.0) * part;
     for replica in replicas.iter_mut() {
         let new = replica.digest == NEW;
         let of_all = if new { share } else { 1.0 - share } / 2.0;
         let mut requests = random.poisson(scenario.per_minute / 60.0 * STEP_SEC as f64 * swing * of_all);
-        let mut probability = scenario.base * swing * if new { scenario.ratio } else { 1.0 };
+        let mut probability = scenario.base * swing * if new && worse { scenario.ratio } else { 1.0 };
         if outage {
             probability += 0.3;
         }
@@ -300,7 +324,9 @@ pub(crate) const SICK: &[Scenario] = &[
     Scenario::healthy("20 a minute, all fail", 20.0, &[]).worse(200.0),
     Scenario::healthy("100 a minute, threefold", 100.0, &[]).worse(3.0),
     Scenario::healthy("100 a minute, tenfold", 100.0, &[]).worse(10.0),
+    Scenario::healthy("100 a minute, tenfold, one of four metrics", 100.0, &[]).worse(10.0).metrics(4),
     Scenario::healthy("100 a minute, all fail", 100.0, &[]).worse(200.0),
+    Scenario::healthy("100 a minute, all fail after 15 minutes", 100.0, &[]).worse(200.0).begins(15),
     Scenario::healthy("100 a minute, new release has a tenth, all fail", 100.0, &[])
         .shares(0.1, 0.1)
         .worse(200.0),
@@ -314,6 +340,7 @@ pub(crate) const SICK: &[Scenario] = &[
         .shares(0.1, 0.1)
         .worse(10.0),
     Scenario::healthy("20,000 a minute, twofold", 20_000.0, &[]).worse(2.0),
+    Scenario::healthy("20,000 a minute, all fail after 15 minutes", 20_000.0, &[]).worse(200.0).begins(15),
     Scenario::healthy("20,000 a minute, 1.2 times: does not matter", 20_000.0, &[]).worse(1.2),
     Scenario::healthy("1,000 a minute, half of all requests fail, then all", 1000.0, &[])
         .base(0.5)

@@ -16,6 +16,9 @@ pub enum MigrationsError {
         #[source]
         source: std::io::Error,
     },
+    /// No database is configured.
+    #[error("there is no database to migrate")]
+    NoDatabase,
     /// Files of several folders were named.
     #[error("migrations of several folders cannot be judged together")]
     SeveralFolders {
@@ -78,6 +81,7 @@ impl Diagnose for MigrationsError {
             Self::OutsideRepository { .. } => "MIG-914",
             Self::Silent { .. } => "MIG-917",
             Self::Gone { .. } => "MIG-916",
+            Self::NoDatabase => "MIG-915",
         }
     }
 
@@ -96,6 +100,9 @@ impl Diagnose for MigrationsError {
         Some(match self {
             Self::Read { .. } => {
                 "nothing was touched; name a file or a folder, or set `[migrations] dir`".into()
+            }
+            Self::NoDatabase => {
+                "nothing was touched; name it in plimsoll.toml: `[migrations] database = \"env:DATABASE_URL\"`".into()
             }
             Self::SeveralFolders { .. } => "nothing was touched; judge one folder after the other".into(),
             Self::TooMany { .. } => "nothing was touched; is this the folder of the migrations?".into(),
@@ -122,6 +129,13 @@ pub const PAGES: &[Page] = &[
                read, a link or a Git LFS pointer.",
         why: "A migration that is not read is not judged, and its effect on the schema is not known.",
         how: "Name the folder in `[migrations] dir`, or on the command line; commit migrations as plain files.",
+    },
+    Page {
+        code: "MIG-915",
+        name: "no-database",
+        what: "Migrations are to be run, and plimsoll.toml names no database.",
+        why: "Which database is migrated is never guessed.",
+        how: "`[migrations] database = \"env:DATABASE_URL\"`, or `sqlite://PATH`, or a `postgres://` URL without a password.",
     },
     Page {
         code: "MIG-912",

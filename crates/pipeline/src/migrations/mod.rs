@@ -6,6 +6,7 @@ mod error;
 mod files;
 pub(crate) mod found;
 mod record;
+pub mod run;
 pub(crate) mod state;
 pub(crate) mod window;
 

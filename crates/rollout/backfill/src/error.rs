@@ -319,7 +319,9 @@ impl Diagnose for Error {
                     .into()
             }
             Self::Interrupted { name, .. } => format!("nothing is lost: {} goes on there", run(name)),
-            Self::Sqlite { .. } => "all batches before are done and kept".into(),
+            Self::Sqlite { .. } => {
+                "see that the path is right and the file can be written; batches that are done are kept".into()
+            }
             Self::Database(inner) => return inner.hint(),
             Self::Files(inner) => return inner.hint(),
         })

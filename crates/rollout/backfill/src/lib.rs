@@ -45,6 +45,7 @@ use std::path::PathBuf;
 
 use plimsoll_database::Address;
 use plimsoll_evidence_migration_lint::Dialect;
+use plimsoll_model::Secret;
 
 pub use control::{check, finished, pause, restart, resume, status};
 pub use declaration::{Declaration, Declarations, FIRST_BATCH, Origin, declarations};
@@ -68,6 +69,14 @@ pub enum Place {
 }
 
 impl Place {
+    /// A database of PostgreSQL by its URL.
+    ///
+    /// # Errors
+    /// `DBS-001`: it is none. No part of it is in the error.
+    pub fn postgres(url: &Secret) -> Result<Self, Error> {
+        Ok(Self::Postgres(Address::parse(url)?))
+    }
+
     /// Whose SQL it understands.
     pub fn dialect(&self) -> Dialect {
         match self {

@@ -263,7 +263,11 @@ fn rows(found: &Stmt) -> Vec<Action> {
         }
         Stmt::Truncate(it) => {
             let tables = it.table_list().into_iter().flat_map(|list| list.table_relation_names());
-            done.push(Action::Truncate { tables: tables.filter_map(|it| name(it.syntax())).collect() });
+            let cascade = matches!(it.drop_behavior(), Some(ast::DropBehavior::Cascade(_)));
+            done.push(Action::Truncate {
+                tables: tables.filter_map(|it| name(it.syntax())).collect(),
+                cascade,
+            });
         }
         Stmt::Copy(it) => {
             if let Some(ast::CopyDirection::CopyFrom(_)) = it.copy_direction()

@@ -5,7 +5,7 @@ use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::Lowering;
 use super::syntax::{default, is_serial, name, named, sql_type, text, tokens, word, words};
-use crate::action::{Action, Demand, Kind, NewColumn, NewConstraint, NewTable, Storage};
+use crate::action::{Action, Demand, Kind, Mode, NewColumn, NewConstraint, NewTable, Storage};
 use crate::name::Name;
 
 impl Lowering<'_> {
@@ -119,6 +119,22 @@ fn alter(table: &Name, action: &AlterTableAction) -> Option<Action> {
         AlterTableAction::EnableTrigger(it) => {
             Action::EnableTrigger { table, name: it.trigger_target().map(|it| text(it.syntax()))? }
         }
+        AlterTableAction::SetOptions(_)
+        | AlterTableAction::ResetOptions(_)
+        | AlterTableAction::ClusterOn(_)
+        | AlterTableAction::SetWithoutCluster(_)
+        | AlterTableAction::InheritTable(_) => Action::AlterOther { table, mode: Mode::ShareUpdateExclusive },
+        AlterTableAction::EnableAlwaysTrigger(_) | AlterTableAction::EnableReplicaTrigger(_) => {
+            Action::AlterOther { table, mode: Mode::ShareRowExclusive }
+        }
+        AlterTableAction::AlterConstraint(_)
+        | AlterTableAction::DisableRls(_)
+        | AlterTableAction::EnableRls(_)
+        | AlterTableAction::ForceRls(_)
+        | AlterTableAction::NoForceRls(_)
+        | AlterTableAction::NoInheritTable(_)
+        | AlterTableAction::ReplicaIdentity(_)
+        | AlterTableAction::OwnerTo(_) => Action::AlterOther { table, mode: Mode::AccessExclusive },
         _ => Action::Other,
     })
 }
@@ -146,7 +162,12 @@ fn alter_column(table: Name, column: String, option: &AlterColumnOption) -> Opti
         AlterColumnOption::DropIdentity(_) | AlterColumnOption::DropExpression(_) => {
             Action::DropGenerated { table, column }
         }
-        _ => Action::Other,
+        AlterColumnOption::SetStatistics(_)
+        | AlterColumnOption::SetOptions(_)
+        | AlterColumnOption::ResetOptions(_) => {
+            Action::AlterOther { table, mode: Mode::ShareUpdateExclusive }
+        }
+        _ => Action::AlterOther { table, mode: Mode::AccessExclusive },
     })
 }
 

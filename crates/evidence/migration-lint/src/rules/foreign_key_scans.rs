@@ -26,10 +26,10 @@ rule! {
 fn judge(action: &Action, cx: &Context<'_>) -> Option<Said> {
     let (table, constraint) = match action {
         Action::AddConstraint { table, constraint } if !constraint.not_valid => (table, constraint),
-        // Without a default all rows hold null, and PostgreSQL does not look.
+        // Without a default all rows hold null, and PostgreSQL does not look; with one it
+        // looks, even where the default is null.
         Action::AddColumn { table, column, .. }
-            if cx.schema.column(table, &column.name).is_none()
-                && column.default.as_ref().is_some_and(|default| !default.is_null()) =>
+            if cx.schema.column(table, &column.name).is_none() && column.default.is_some() =>
         {
             (table, column.constraints.iter().find(|it| matches!(it.demand, Demand::Foreign { .. }))?)
         }

@@ -23,7 +23,11 @@ rule! {
 fn judge(action: &Action, cx: &Context<'_>) -> Option<Said> {
     let Action::DropDefault { table, column } = action else { return None };
     let found = cx.schema.column(table, column)?;
-    if !cx.in_use(table) || !found.not_null || found.default.is_none() || cx.default_returns(table, column) {
+    if !cx.in_use(table)
+        || !found.not_null
+        || !(found.default.is_some() || found.numbered)
+        || cx.default_returns(table, column)
+    {
         return None;
     }
     Some(Said::new(

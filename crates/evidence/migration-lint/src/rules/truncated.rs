@@ -19,7 +19,7 @@ rule! {
 }
 
 fn judge(action: &Action, cx: &Context<'_>) -> Option<Said> {
-    let Action::Truncate { tables } = action else { return None };
+    let Action::Truncate { tables, .. } = action else { return None };
     let table = tables.iter().find(|table| cx.in_use(table))?;
     if cx.options.small_tables.contains(&table.to_string()) {
         return None;

@@ -26,8 +26,21 @@ rule! {
 
 fn judge(action: &Action, cx: &Context<'_>) -> Option<Said> {
     let Action::SetType { table, column, to, .. } = action else { return None };
-    if !cx.large(table) || cx.schema.is_view(table) || retyped(cx, action) != Work::Rewrite {
+    let work = retyped(cx, action);
+    if !cx.large(table) || cx.schema.is_view(table) || work == Work::Catalogue {
         return None;
+    }
+    if work == Work::Scan {
+        let on = table.sql();
+        return Some(Said::new(
+            format!(
+                "changing `{table}.{column}` to {to} reads the whole table under ACCESS EXCLUSIVE: a check, or an index of an expression, is proven again"
+            ),
+            format!(
+                "-- drop it, change the type, and add it again as NOT VALID or CONCURRENTLY, each on its own:\nALTER TABLE {on} ALTER COLUMN {} TYPE {to};",
+                quoted(column)
+            ),
+        ));
     }
     let was =
         cx.schema.column(table, column).map(|found| format!("{} to ", found.sql_type)).unwrap_or_default();

@@ -257,7 +257,7 @@ impl Touch<'_> {
             }
             Action::DropIndex { name, .. } | Action::RenameIndex { name, .. } => self.index(name),
             Action::Refresh { view, .. } => self.changes(view),
-            Action::Truncate { tables } => tables.iter().for_each(|table| self.changes(table)),
+            Action::Truncate { tables, .. } => tables.iter().for_each(|table| self.changes(table)),
             Action::CreateEnum { name, .. }
             | Action::AddValue { name, .. }
             | Action::RenameValue { name, .. }

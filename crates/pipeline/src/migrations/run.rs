@@ -1,0 +1,186 @@
+//! Runs the migrations of the working directory, or of a commit, on the database of
+//! `[migrations]` (MIG-2).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use plimsoll_config::{DatabaseUrl, Migrations, SecretContext};
+use plimsoll_evidence_migration_lint::{File, Options, Scripts};
+use plimsoll_image::{ShortSha, Source};
+use plimsoll_model::{Commit, Failure};
+use plimsoll_rollout_migrate::{
+    AdoptOptions, AdoptReport, ApplyOptions, ApplyReport, Database, Error, Plan, PlanOptions, Status, Target,
+    Timeouts,
+};
+
+use super::{MigrationsError, files, layout};
+use crate::blocking;
+use crate::context::Context;
+
+/// How often it is looked whether a person wants an end.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Which migrations, and what is known beside them.
+#[derive(Debug, Clone, Default)]
+pub struct RunRequest {
+    /// A commit, branch or tag; none: the working directory.
+    pub release: Option<String>,
+    /// Files that may run whatever their class is, as they are named from the folder of
+    /// the migrations on, or from the working copy's.
+    pub allow: BTreeSet<String>,
+    /// Files that must wait, with the reason.
+    pub held: BTreeMap<String, String>,
+    /// Backfills that are proven to be finished.
+    pub finished: BTreeSet<String>,
+    /// Values for flyway's placeholders.
+    pub placeholders: BTreeMap<String, String>,
+    /// Whether a file that is older than an applied one is refused.
+    pub in_order: bool,
+    /// Whether it is refused that a file was applied which the release lacks.
+    pub strict_missing: bool,
+    /// Whether to run although another tool's table is there.
+    pub beside_other_tool: bool,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+}
+
+/// A database with the migrations that were asked for.
+struct Opened {
+    database: Database,
+    scripts: Scripts,
+    options: ApplyOptions,
+}
+
+/// What an apply would do. Changes nothing.
+///
+/// # Errors
+/// Files or database cannot be read.
+pub async fn plan(context: &Context, request: RunRequest) -> Result<Plan, Failure> {
+    let mut opened = open(context, request).await?;
+    Ok(opened.database.plan(&opened.scripts, &opened.options.plan).await?)
+}
+
+/// Where every migration stands, and who is at work. Changes nothing.
+///
+/// # Errors
+/// Files or database cannot be read.
+pub async fn status(context: &Context, request: RunRequest) -> Result<Status, Failure> {
+    let mut opened = open(context, request).await?;
+    Ok(opened.database.status(&opened.scripts, &opened.options.plan).await?)
+}
+
+/// Runs what the plan allows.
+///
+/// # Errors
+/// Files or database cannot be read, the plan refuses, or a statement fails. Each says
+/// what was changed before.
+pub async fn apply(context: &Context, request: RunRequest) -> Result<ApplyReport, Failure> {
+    let Opened { mut database, scripts, options } = open(context, request).await?;
+    let name = database.name().to_owned();
+    let interrupted = async {
+        while !context.interrupt.load(Ordering::SeqCst) {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    // Dropped in the middle, the database rolls back what was in flight.
+    tokio::select! {
+        report = database.apply(&scripts, &options, &*context.observer) => Ok(report?),
+        () = interrupted => Err(Error::Interrupted { database: name }.into()),
+    }
+}
+
+/// Takes over what another tool recorded. `through` names the last file that was run by
+/// hand, where there was no tool; `accept` files that may differ.
+///
+/// # Errors
+/// Files or database cannot be read, or what is recorded cannot be taken over; nothing was
+/// changed then.
+pub async fn adopt(
+    context: &Context,
+    request: RunRequest,
+    through: Option<String>,
+    accept: BTreeSet<String>,
+) -> Result<AdoptReport, Failure> {
+    let configured = configured(context)?;
+    let mut opened = open(context, request).await?;
+    let options = AdoptOptions {
+        through: through.map(|path| from_folder(&configured, &path)),
+        accept: accept.iter().map(|path| from_folder(&configured, path)).collect(),
+        release: opened.options.plan.release.clone(),
+        actor: opened.options.actor.clone(),
+    };
+    Ok(opened.database.adopt(&opened.scripts, &options).await?)
+}
+
+pub(super) fn configured(context: &Context) -> Result<Migrations, Failure> {
+    context.config.config.project.migrations.clone().ok_or_else(|| MigrationsError::NoDatabase.into())
+}
+
+/// A path as the table has it: from the folder of the migrations on.
+fn from_folder(configured: &Migrations, path: &str) -> String {
+    let folder = configured.dir.to_string_lossy();
+    let inner = path.strip_prefix(&*folder).and_then(|rest| rest.strip_prefix('/'));
+    inner.unwrap_or(path).to_owned()
+}
+
+/// Where the database is, in full.
+///
+/// # Errors
+/// None is configured, or the secret that has its URL cannot be read.
+pub(crate) async fn target(context: &Context) -> Result<Target, Failure> {
+    let url = configured(context)?.database.ok_or(MigrationsError::NoDatabase)?;
+    let root = context.root().to_path_buf();
+    let url = blocking("reading the database's URL", move || url.resolve(&SecretContext::of_process(&root)));
+    Ok(match url.await?? {
+        DatabaseUrl::Sqlite(path) => Target::Sqlite(path),
+        DatabaseUrl::Postgres(url) => Target::Postgres(url),
+    })
+}
+
+async fn open(context: &Context, request: RunRequest) -> Result<Opened, Failure> {
+    let configured = configured(context)?;
+    let target = target(context).await?;
+    let (files, release) = read(context, &configured, request.release).await?;
+    let mut database = Database::open(&target, &context.holder.who).await?;
+    let mut lint = Options {
+        layout: layout(&configured),
+        small_tables: configured.small_tables.iter().cloned().collect(),
+        ..Options::default()
+    };
+    let finished = request.finished;
+    lint.finished_backfills = finished.clone();
+    let scripts = database.scripts(&files, &lint).await?;
+    let inner = |path: &String| from_folder(&configured, path);
+    let plan = PlanOptions {
+        release: release.map(|commit| commit.to_string()),
+        held: request.held.iter().map(|(path, reason)| (inner(path), reason.clone())).collect(),
+        allow: request.allow.iter().map(inner).collect(),
+        finished_backfills: finished,
+        in_order: request.in_order,
+        strict_missing: request.strict_missing,
+        beside_other_tool: request.beside_other_tool,
+        placeholders: request.placeholders,
+    };
+    let options = ApplyOptions { plan, timeouts: request.timeouts, actor: context.holder.who.clone() };
+    Ok(Opened { database, scripts, options })
+}
+
+/// The migrations of the working directory, or of a commit.
+pub(super) async fn read(
+    context: &Context,
+    configured: &Migrations,
+    release: Option<String>,
+) -> Result<(Vec<File>, Option<Commit>), Failure> {
+    let (root, dir) = (context.root().to_path_buf(), configured.dir.clone());
+    blocking("reading the migrations", move || {
+        let Some(release) = release else {
+            return Ok((files::of_paths(&[root.join(&dir)])?.files, None));
+        };
+        let source = Source::open(&root)?;
+        let commit = source.resolve(&release, ShortSha::Allow)?;
+        let folder = files::in_repository(&source, &root)?.join(&dir);
+        Ok((files::at_commit(&source, &commit, &folder)?, Some(commit)))
+    })
+    .await?
+}
