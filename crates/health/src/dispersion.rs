@@ -34,8 +34,11 @@ const RECENT: usize = 6;
 const GROWTH: f64 = 2.0;
 
 /// What has been learnt about bursts so far.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Dispersion {
+    /// What a window counts at least, if it has that much: one event for each
+    /// ten seconds of it.
+    base: f64,
     recent: [f64; RECENT],
     next: usize,
     /// Weighted sum of correlations, and of their weights.
@@ -63,6 +66,24 @@ struct Block {
 }
 
 impl Dispersion {
+    /// Knows nothing yet; for windows of this length.
+    pub(crate) fn new(window_sec: u32) -> Self {
+        Self {
+            base: (f64::from(window_sec) / 10.0).max(1.0),
+            recent: [0.0; RECENT],
+            next: 0,
+            correlations: 0.0,
+            worth: 0.0,
+            above: 0.0,
+            below: 0.0,
+            events: 0.0,
+            counted: 0.0,
+            block: Block::default(),
+            residuals: 0.0,
+            blocks: 0.0,
+        }
+    }
+
     /// The weight of a window, from 0 to 1; learns from it for those after it.
     pub(crate) fn weigh(&mut self, events: f64, total: f64, share: f64) -> f64 {
         if self.block.windows == RECENT {
@@ -79,7 +100,7 @@ impl Dispersion {
         }
         let correlation = self.correlation();
         let alike = 1.0 + (total - 1.0).max(0.0) * correlation;
-        let cap = 1.0 + GROWTH * self.recent.iter().sum::<f64>() / RECENT as f64;
+        let cap = self.base + GROWTH * self.recent.iter().sum::<f64>() / RECENT as f64;
         let counted = (total / alike.max(self.spells())).min(cap).min(total);
         self.remember(counted);
         self.events += total;
@@ -92,7 +113,7 @@ impl Dispersion {
     /// how its events split, so only the cap holds: what the rate allows for
     /// it, and as much more as those before it counted.
     pub(crate) fn count_alone(&mut self, events: f64, expected: f64) -> f64 {
-        let cap = 1.0 + expected + GROWTH * self.recent.iter().sum::<f64>() / RECENT as f64;
+        let cap = self.base + expected + GROWTH * self.recent.iter().sum::<f64>() / RECENT as f64;
         let counted = events.min(cap);
         self.remember(counted);
         self.events += events;
@@ -147,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_lone_burst_counts_as_one_event_or_little_more() {
-        let mut dispersion = Dispersion::default();
+        let mut dispersion = Dispersion::new(10);
         for _ in 0..20 {
             assert!((dispersion.weigh(0.0, 0.0, 0.5) - 1.0).abs() < 1e-9);
         }
@@ -158,7 +179,7 @@ mod tests {
 
     #[test]
     fn what_goes_on_counts_in_full() {
-        let mut dispersion = Dispersion::default();
+        let mut dispersion = Dispersion::new(10);
         let weights: Vec<f64> = (0..30).map(|_| dispersion.weigh(8.0, 8.0, 0.5)).collect();
         assert!(weights[29] > 0.9, "{weights:?}");
         assert!(dispersion.factor() < 2.0);
@@ -168,7 +189,7 @@ mod tests {
     fn many_clusters_in_each_window_are_seen_by_how_they_split() {
         // Ten clusters of ten events a window, each wholly on one side.
         let mut random = fastrand::Rng::with_seed(1);
-        let mut dispersion = Dispersion::default();
+        let mut dispersion = Dispersion::new(10);
         for _ in 0..200 {
             let clusters = (0..10).filter(|_| random.bool()).count();
             dispersion.weigh(10.0 * clusters as f64, 100.0, 0.5);
@@ -180,7 +201,7 @@ mod tests {
     #[test]
     fn bursts_of_both_releases_are_no_clusters() {
         let mut random = fastrand::Rng::with_seed(2);
-        let mut dispersion = Dispersion::default();
+        let mut dispersion = Dispersion::new(10);
         for i in 0..300 {
             let total = if i % 10 == 0 { 60 } else { 20 };
             let events = (0..total).filter(|_| random.bool()).count();

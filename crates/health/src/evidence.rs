@@ -22,10 +22,22 @@ pub struct Evidence {
     pub candidate: Digest,
     /// When window 0 began.
     pub started: Timestamp,
-    /// The length of a window in seconds.
-    pub window_sec: u32,
     /// What was counted, metric by metric.
     pub metrics: Vec<Counted>,
+}
+
+impl Evidence {
+    /// The same with what was counted of other metrics: alpha is split over all
+    /// of them. Nothing is joined that is about other releases or began at
+    /// another time.
+    #[must_use]
+    pub fn join(mut self, more: Evidence) -> Self {
+        let about = |evidence: &Evidence| (evidence.stable, evidence.candidate, evidence.started);
+        if about(&self) == about(&more) {
+            self.metrics.extend(more.metrics);
+        }
+        self
+    }
 }
 
 /// What was counted of one metric.
@@ -33,6 +45,8 @@ pub struct Evidence {
 pub struct Counted {
     /// The metric.
     pub metric: Metric,
+    /// The length of a window in seconds.
+    pub window_sec: u32,
     /// Windows in which something of it was seen, oldest first.
     pub windows: Vec<Window>,
     /// How looking went at the new release's replicas.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::dispersion::Dispersion;
 use crate::likelihood::{self, Interval, Mixture, Since};
 use crate::power::Course;
 use crate::{Count, Counted, Evidence, Metric, Settings, Worse};
@@ -151,11 +152,8 @@ pub enum Where {
 /// same report, in every bit.
 pub fn judge(evidence: &Evidence, settings: &Settings) -> Report {
     let alpha = settings.alpha / evidence.metrics.len().max(1) as f64;
-    let metrics: Vec<MetricReport> = evidence
-        .metrics
-        .iter()
-        .map(|counted| metric(counted, evidence.window_sec, settings, alpha))
-        .collect();
+    let metrics: Vec<MetricReport> =
+        evidence.metrics.iter().map(|counted| metric(counted, settings, alpha)).collect();
     let any = |verdict| metrics.iter().any(|m| m.verdict == verdict);
     let verdict = if any(Verdict::Regressed) {
         Verdict::Regressed
@@ -167,8 +165,8 @@ pub fn judge(evidence: &Evidence, settings: &Settings) -> Report {
     Report { schema: SCHEMA.into(), verdict, settings: *settings, metrics }
 }
 
-fn metric(counted: &Counted, window_sec: u32, settings: &Settings, alpha: f64) -> MetricReport {
-    let metric = &counted.metric;
+fn metric(counted: &Counted, settings: &Settings, alpha: f64) -> MetricReport {
+    let (metric, window_sec) = (&counted.metric, counted.window_sec);
     // Two tests share what the metric may spend.
     let alpha = if limit_of(metric).is_some() { alpha / 2.0 } else { alpha };
     let bar = Bar::new(alpha, window_sec);
@@ -176,7 +174,7 @@ fn metric(counted: &Counted, window_sec: u32, settings: &Settings, alpha: f64) -
     let limit = limit_of(metric).map(|limit| beside_limit(counted, limit, bar, alpha));
     let beside = || counted.windows.iter().filter(|window| window.side_by_side);
     let (candidate, stable) = likelihood::totals(beside());
-    let course = Course::new(&counted.windows, comparison.factor, metric.bounded(), metric.swapped());
+    let course = Course::new(counted, comparison.factor);
     let sees = |ratio| course.sees(ratio, bar.threshold, bar.most, metric.effect.ratio);
     let (threefold, tenfold) = (sees(3.0), sees(10.0));
     let required = if settings.rise == 10.0 { tenfold } else { sees(settings.rise) };
@@ -262,7 +260,7 @@ struct Comparison {
 
 fn compare(counted: &Counted, bar: Bar) -> Comparison {
     let metric = &counted.metric;
-    let (splits, dispersion) = likelihood::splits(&counted.windows, metric.swapped());
+    let (splits, dispersion) = likelihood::splits(&counted.windows, counted.window_sec, metric.swapped());
     let mut mixture = Mixture::new(bar.most);
     let (mut greatest, mut worse, mut certain) = (0f64, None, false);
     for split in &splits {
@@ -291,7 +289,7 @@ fn matters(since: &Since, metric: &Metric) -> bool {
 
 fn beside_limit(counted: &Counted, limit: f64, bar: Bar, alpha: f64) -> (LimitReport, Option<u32>) {
     let mut mixture = Mixture::new(bar.most);
-    let mut dispersion = crate::dispersion::Dispersion::default();
+    let mut dispersion = Dispersion::new(counted.window_sec);
     let mut candidate = Count::default();
     let (mut greatest, mut at) = (0f64, None);
     for window in counted.windows.iter().filter(|window| window.candidate.exposure > 0.0) {

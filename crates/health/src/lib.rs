@@ -44,6 +44,7 @@ mod metric;
 mod pages;
 mod policy;
 mod power;
+mod record;
 mod tally;
 mod text;
 
@@ -55,4 +56,5 @@ pub use likelihood::Interval;
 pub use metric::{Effect, Kind, Latency, Metric, Settings, Worse};
 pub use pages::{INSUFFICIENT_DATA, PAGES, REGRESSED};
 pub use policy::{Decision, InsufficientData, Then, decide};
+pub use record::{Record, Replay, SCHEMA as RECORD_SCHEMA};
 pub use tally::{Look, Point, Reading, Tally};

@@ -87,8 +87,8 @@ pub(crate) struct Split {
 ///
 /// Events without exposure (of a denominator that lags) wait for the next
 /// window in which there is some.
-pub(crate) fn splits(windows: &[Window], swapped: bool) -> (Vec<Split>, Dispersion) {
-    let mut dispersion = Dispersion::default();
+pub(crate) fn splits(windows: &[Window], window_sec: u32, swapped: bool) -> (Vec<Split>, Dispersion) {
+    let mut dispersion = Dispersion::new(window_sec);
     let (mut late, mut late_stable) = (0.0, 0.0);
     let mut splits = Vec::with_capacity(windows.len());
     for window in windows.iter().filter(|window| window.side_by_side) {
@@ -453,7 +453,7 @@ mod tests {
             .collect();
         let (candidate, stable) = totals(windows.iter());
         assert!(candidate.rate().unwrap() / stable.rate().unwrap() > 4.0);
-        let (splits, _) = splits(&windows, false);
+        let (splits, _) = splits(&windows, 10, false);
         assert!((estimate(&splits).unwrap() - 1.0).abs() < 1e-9);
         assert!(log(&splits) < 0.0);
     }
@@ -467,7 +467,7 @@ mod tests {
         };
         let idle = Window { side_by_side: true, ..alone };
         for windows in [vec![alone; 9], vec![idle; 9]] {
-            assert!(splits(&windows, false).0.is_empty());
+            assert!(splits(&windows, 10, false).0.is_empty());
         }
     }
 
@@ -479,7 +479,7 @@ mod tests {
             side_by_side: true,
             index: 0,
         };
-        let (splits, _) = splits(&[window(3.0, 0.0), window(1.0, 10.0)], false);
+        let (splits, _) = splits(&[window(3.0, 0.0), window(1.0, 10.0)], 10, false);
         assert_eq!(splits.len(), 1);
         assert!((splits[0].events - 4.0).abs() < 1e-9);
         // The other side's events of the window without comparison are not

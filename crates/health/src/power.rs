@@ -7,7 +7,7 @@
 
 use crate::dispersion::Dispersion;
 use crate::likelihood::{Mixture, Split, Terms, estimate};
-use crate::{Count, Window};
+use crate::{Count, Counted, Window};
 
 /// How often the watch is played through; the probability is known to about
 /// three hundredths.
@@ -25,6 +25,7 @@ const MERGED: usize = 16;
 #[derive(Debug, Clone)]
 pub(crate) struct Course {
     pieces: Vec<Piece>,
+    window_sec: u32,
     base: f64,
     /// Independent events per event.
     weight: f64,
@@ -43,8 +44,10 @@ struct Piece {
 
 impl Course {
     /// The course of a watch; `factor` is how many events one is worth.
-    pub(crate) fn new(windows: &[Window], factor: f64, bounded: bool, swapped: bool) -> Self {
-        let compared: Vec<&Window> = windows
+    pub(crate) fn new(counted: &Counted, factor: f64) -> Self {
+        let (bounded, swapped) = (counted.metric.bounded(), counted.metric.swapped());
+        let compared: Vec<&Window> = counted
+            .windows
             .iter()
             .filter(|w| w.side_by_side && w.candidate.exposure > 0.0 && w.stable.exposure > 0.0)
             .collect();
@@ -69,7 +72,7 @@ impl Course {
         // What the new release is compared with. Half an event more: a rise of
         // nothing is nothing.
         let base = if exposure > 0.0 { (events + 0.5) / exposure } else { 0.0 };
-        Self { pieces, base, weight: 1.0 / factor.max(1.0), bounded, swapped }
+        Self { pieces, window_sec: counted.window_sec, base, weight: 1.0 / factor.max(1.0), bounded, swapped }
     }
 
     /// The probability that a rise by `ratio` (of a metric that must not fall:
@@ -93,7 +96,7 @@ impl Course {
                 return f64::from(seen) / f64::from(CLEAR);
             }
             let mut mixture = Mixture::from_start();
-            let mut dispersion = Dispersion::default();
+            let mut dispersion = Dispersion::new(self.window_sec);
             splits.clear();
             for Piece { side, other, share, terms, windows } in &self.pieces {
                 let events = random.poisson(side.exposure * rate);
@@ -157,6 +160,7 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Kind, Metric, Presence};
 
     fn windows(minutes: u32, per_minute: f64, share: f64) -> Vec<Window> {
         let side = |part: f64| Count { events: 0.005 * per_minute * part, exposure: per_minute * part };
@@ -171,7 +175,14 @@ mod tests {
     }
 
     fn sees(windows: &[Window], ratio: f64) -> f64 {
-        Course::new(windows, 1.0, true, false).sees(ratio, 100f64.ln(), f64::INFINITY, 1.5)
+        let counted = Counted {
+            metric: Metric::new("failures", Kind::Share),
+            window_sec: 10,
+            windows: windows.to_vec(),
+            candidate: Presence::default(),
+            stable: Presence::default(),
+        };
+        Course::new(&counted, 1.0).sees(ratio, 100f64.ln(), f64::INFINITY, 1.5)
     }
 
     #[test]

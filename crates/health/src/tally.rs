@@ -263,8 +263,7 @@ impl Tally {
             stable: self.stable,
             candidate: self.candidate,
             started: self.started,
-            window_sec: self.window_sec,
-            metrics: self.metrics.iter().map(Metering::counted).collect(),
+            metrics: self.metrics.iter().map(|metering| metering.counted(self.window_sec)).collect(),
         }
     }
 }
@@ -367,7 +366,7 @@ impl Tick {
 }
 
 impl Metering {
-    fn counted(&self) -> Counted {
+    fn counted(&self, window_sec: u32) -> Counted {
         // Without a denominator a series that is never there says nothing, and
         // one that appears late was zero before.
         let there = self.metric.kind != Kind::Rate || (self.candidate.found > 0 && self.stable.found > 0);
@@ -394,6 +393,7 @@ impl Metering {
         }
         Counted {
             metric: self.metric.clone(),
+            window_sec,
             windows,
             candidate: self.candidate.clone(),
             stable: self.stable.clone(),

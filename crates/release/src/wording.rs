@@ -64,7 +64,19 @@ pub fn sentence(change: &ApiChange) -> String {
             return format!("{subject} {}", words.replace("{}", &listed(fields, FIELDS)));
         }
     }
-    format!("{subject}: {}", listed(details, FIELDS))
+    format!("{subject}: {}{}", listed(details, FIELDS), where_it_is(change))
+}
+
+/// ` (request, `Player`)`: in which direction, and in which component.
+fn where_it_is(change: &ApiChange) -> String {
+    let direction = ["request", "response"].into_iter().find(|direction| change.name.starts_with(direction));
+    let label = change.message.split_once(": ").map(|(label, _)| label);
+    // Operations and parts of them are named already.
+    let label =
+        label.filter(|label| !label.contains(['/', ' ', '`']) && change.location.contains("/components/"));
+    let parts: Vec<String> =
+        direction.map(str::to_owned).into_iter().chain(label.map(|label| format!("`{label}`"))).collect();
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
 }
 
 /// The message without the name of the component in front.
@@ -141,7 +153,7 @@ mod tests {
             operations: operations.iter().map(ToString::to_string).collect(),
             message: format!("Payout: {}", details.join("; ")),
             details: details.iter().map(ToString::to_string).collect(),
-            location: "#/x".into(),
+            location: "#/components/schemas/Payout/x".into(),
             accepted: None,
         })
     }
@@ -198,7 +210,7 @@ mod tests {
                 "response-value-added",
                 get,
                 &["response 200 `state` may now be \"held\", which clients do not know"],
-                "`GET /payouts`: response 200 `state` may now be \"held\", which clients do not know",
+                "`GET /payouts`: response 200 `state` may now be \"held\", which clients do not know (response, `Payout`)",
             ),
             (
                 "response-null-possible",
@@ -207,7 +219,7 @@ mod tests {
                 "`GET /payouts` may now return null as `fax`",
             ),
             // Words that the phrase does not know are kept.
-            ("response-property-removed", get, &["gone"], "`GET /payouts`: gone"),
+            ("response-property-removed", get, &["gone"], "`GET /payouts`: gone (response, `Payout`)"),
         ] {
             assert_eq!(said(name, operations, details), expected);
         }

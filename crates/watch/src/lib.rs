@@ -6,7 +6,7 @@
 //! Declaration -> Query ----+
 //!                          v
 //! replicas' /metrics -> Replicas    \
-//! Prometheus' API ----> Prometheus   \ Look -> health::Tally
+//! Prometheus' API ----> Prometheus   \ Look -> Session -> health::Record
 //! spans over OTLP ----> otlp::Spans  /
 //! switch's counters --> Switch      /
 //! ```
@@ -24,6 +24,7 @@ pub mod prometheus;
 mod query;
 mod replicas;
 mod selector;
+mod session;
 mod switch;
 
 use std::future::Future;
@@ -39,6 +40,7 @@ pub use prometheus::Prometheus;
 pub use query::{Declaration, Query};
 pub use replicas::Replicas;
 pub use selector::{Selector, SyntaxError};
+pub use session::Session;
 pub use switch::Switch;
 
 /// A future in a box, as sources return it.

@@ -34,6 +34,9 @@ pub(crate) struct Release {
     /// The release before it: a tag or a commit; the newest version tag before it without this
     #[arg(long, value_name = "COMMIT")]
     pub(crate) since: Option<String>,
+    /// The release before it is what runs in this environment
+    #[arg(long, value_name = "ENV", conflicts_with = "since")]
+    pub(crate) env: Option<String>,
     /// The name that version tags begin with, as in payouts-v1.2.3; `[service] name` without it
     #[arg(long, value_name = "NAME")]
     pub(crate) service: Option<String>,

@@ -24,6 +24,7 @@ pub(super) fn asked(session: &Session, of: Release) -> Asked {
         directory: session.directory(),
         commit: of.commit,
         since: of.since,
+        environment: of.env,
         service: of.service,
         private_database: of.private_database,
         advisories: of.database.map(|path| session.path_here(&path)),

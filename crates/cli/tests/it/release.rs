@@ -414,12 +414,16 @@ fn the_guard_refuses_a_version_that_says_less() {
     world.repo.write("VERSION", "1.2.3\n");
     world.repo.write("openapi.json", openapi(&["id", "fax"]));
     let first = world.built("first", "well");
+    world.plimsoll(["version", "next", "--env", "trial"]).exits(0).says(&["1.2.3", "the first release"]);
     world.plimsoll(["deploy", first.as_str(), "--env", "trial"]).exits(0);
     world.repo.write("openapi.json", openapi(&["id"]));
     world.repo.write("VERSION", "1.2.4\n");
     let second = world.built("second", "well");
     let refused = world.plimsoll(["deploy", second.as_str(), "--env", "trial"]).exits(3);
     refused.says(&["VER-201", "at least 2.0.0", "VER-001: 1 break of the API", "1.2.4"]);
+    let next = world.plimsoll(["version", "next", "--env", "trial"]).exits(0);
+    next.says(&["2.0.0", &format!("major after 1.2.3 (commit {})", first.short())]);
+    world.plimsoll(["version", "next", "--env", "nowhere"]).exits(2);
     world.repo.write("VERSION", "2.0.0\n");
     let third = world.built("third", "well");
     world.plimsoll(["deploy", third.as_str(), "--env", "trial"]).exits(0);

@@ -20,7 +20,7 @@ fn windows(count: u32, candidate: (f64, f64), stable: (f64, f64)) -> Vec<Window>
 }
 
 fn counted(metric: Metric, windows: Vec<Window>) -> Counted {
-    Counted { metric, windows, candidate: seen(), stable: seen() }
+    Counted { metric, window_sec: 10, windows, candidate: seen(), stable: seen() }
 }
 
 fn failures() -> Metric {
@@ -33,7 +33,6 @@ fn report(metrics: Vec<Counted>) -> Report {
         stable: None,
         candidate: plimsoll_model::Digest::from_sha256([1; 32]),
         started: jiff::Timestamp::UNIX_EPOCH,
-        window_sec: 10,
         metrics,
     };
     judge(&evidence, &Settings::default())
@@ -229,4 +228,16 @@ fn what_fails_after_a_good_hour_is_found_soon_and_dated() {
     let Reason::Worse { window, since_sec, .. } = found.reason else { panic!("{}", found.line()) };
     assert!((180..196).contains(&window) && (1790..=1810).contains(&since_sec), "{window} {since_sec}");
     assert!(found.line().contains("; from 30 min on new "), "{}", found.line());
+}
+
+#[test]
+fn long_windows_find_a_dead_release_within_a_few_of_them() {
+    let found =
+        one(Counted { window_sec: 120, ..counted(failures(), windows(10, (100.0, 100.0), (0.5, 100.0))) });
+    assert!(matches!(found.reason, Reason::Worse { window: 1..4, .. }), "{:?}", found.reason);
+    // One lost connection within one of them is none.
+    let mut burst = windows(10, (0.5, 100.0), (0.5, 100.0));
+    burst[4].candidate.events = 60.0;
+    let found = one(Counted { window_sec: 120, ..counted(failures(), burst) });
+    assert_ne!(found.verdict, Verdict::Regressed, "{}", found.line());
 }

@@ -10,8 +10,9 @@ use plimsoll_release::{Facts, RawCommit, Released, Stated, read_commits, tag};
 use semver::Version;
 
 use super::evidence;
-use crate::blocking;
 use crate::context::Context;
+use crate::error::PipelineError;
+use crate::{blocking, target};
 
 /// More commits than any release has.
 const MOST_COMMITS: usize = 20_000;
@@ -27,6 +28,8 @@ pub struct Asked {
     pub commit: String,
     /// The release before: a tag, a commit. None: the newest version tag before.
     pub since: Option<String>,
+    /// The environment whose running release is the one before.
+    pub environment: Option<String>,
     /// The service, where tags have its name (`payouts-v1.2.3`). None: that of
     /// the configuration.
     pub service: Option<String>,
@@ -65,7 +68,14 @@ pub(super) async fn gather(
     let root = super::root(context, asked);
     let service = asked.service(context);
     let mut places = evidence::Places::of(context)?;
-    let asked = asked.clone();
+    let mut asked = asked.clone();
+    let mut first = false;
+    if let Some(environment) = &asked.environment {
+        let context = context.ok_or(PipelineError::NoProject { what: "an environment" })?;
+        let running = target::running(context, &context.environment(environment)?.name).await?;
+        first = running.is_none();
+        asked.since = running.map(|release| release.sha().to_string());
+    }
     let private = asked.private_database;
     let has_project = context.is_some();
     let (mut facts, declared) = blocking("reading the repository", move || {
@@ -75,7 +85,12 @@ pub(super) async fn gather(
         if !has_project {
             places.below(&here.folder);
         }
-        let facts = here.facts(&commit, asked.since.as_deref(), &places)?;
+        let since = match &asked.since {
+            _ if first => Since::Nothing,
+            Some(since) => Since::Named(since),
+            None => Since::Tag,
+        };
+        let facts = here.facts(&commit, since, &places)?;
         let declared = match facts.previous.found() {
             Some(previous) => {
                 let own = manifest::names(&here.manifests(&commit)?);
@@ -102,6 +117,16 @@ fn folder(source: &Source, root: &Path) -> String {
     inside.unwrap_or_default()
 }
 
+/// Which release is the one before.
+enum Since<'a> {
+    /// The newest version tag in the history.
+    Tag,
+    /// That commit or tag.
+    Named(&'a str),
+    /// None: nothing runs yet.
+    Nothing,
+}
+
 /// One repository, and who asks.
 struct Here<'a> {
     source: &'a Source,
@@ -111,12 +136,7 @@ struct Here<'a> {
 }
 
 impl Here<'_> {
-    fn facts(
-        &self,
-        commit: &Commit,
-        since: Option<&str>,
-        places: &evidence::Places,
-    ) -> Result<Facts, Failure> {
+    fn facts(&self, commit: &Commit, since: Since<'_>, places: &evidence::Places) -> Result<Facts, Failure> {
         let tags = self.versions(self.source.tags(None)?);
         let reachable = self.versions(self.source.tags(Some(commit))?);
         let (own, mut released): (Vec<Released>, Vec<Released>) =
@@ -127,8 +147,9 @@ impl Here<'_> {
         let earlier: Vec<&Released> =
             reachable.iter().filter(|one| self.purpose == Purpose::Next || one.commit != *commit).collect();
         let previous = match since {
-            Some(since) => self.named(since, &released)?,
-            None => self.newest(&earlier)?,
+            Since::Named(since) => self.named(since, &released)?,
+            Since::Tag => self.newest(&earlier)?,
+            Since::Nothing => Lookup::Absent,
         };
         if let Some(previous) = previous.found() {
             let ahead: BTreeSet<&str> = earlier.iter().map(|one| one.name.as_str()).collect();
@@ -258,6 +279,7 @@ pub(super) async fn against(context: &Context, sha: &Commit, running: &Commit) -
         directory: context.root().to_path_buf(),
         commit: sha.to_string(),
         since: Some(running.to_string()),
+        environment: None,
         service: None,
         private_database: false,
         advisories: None,

@@ -252,3 +252,22 @@ impl Comparison {
         Some(Judgement { outcome, severity, expected: self.expected, found: self.found, hint })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_page_is_written_and_every_rule_has_one() {
+        let pages: Vec<&Page> = PAGES.iter().chain(crate::changelog::PAGES).collect();
+        for page in &pages {
+            assert_eq!(pages.iter().filter(|other| other.code == page.code).count(), 1, "{}", page.code);
+            for text in [page.what, page.why, page.how] {
+                assert!(text.len() > 20 && !text.contains("  "), "{}: {text:?}", page.code);
+            }
+        }
+        for rule in RULES {
+            assert!(PAGES.iter().any(|page| page.code == rule.page.code), "{}", rule.page.code);
+        }
+    }
+}
