@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
 pub struct Deadlines {
     /// From the first change to every replica ready.
     pub rollout_sec: u32,
+    /// How long both releases receive requests side by side, so that what they
+    /// show can be compared; 0: they are not compared.
+    #[serde(default)]
+    pub compare_sec: u32,
     /// How long the new release is watched after it took all traffic.
     pub bake_sec: u32,
     /// How long the old replicas of a blue/green rollout are kept after the

@@ -215,7 +215,7 @@ fn pick<'a, T>(rng: &mut fastrand::Rng, items: &'a [T]) -> &'a T {
 fn plan(rng: &mut fastrand::Rng, index: usize) -> PlanRecord {
     // Now and then what serves already is deployed again.
     let to = if rng.u8(..6) == 0 { index - 1 } else { index };
-    PlanRecord {
+    let mut record = PlanRecord {
         rollout: format!("rollout-{index}"),
         environment: "production".into(),
         kind: if rng.u8(..4) == 0 { RolloutKind::Rollback } else { RolloutKind::Deploy },
@@ -228,6 +228,7 @@ fn plan(rng: &mut fastrand::Rng, index: usize) -> PlanRecord {
         max_unavailable: rng.u32(1..=2),
         deadlines: Deadlines {
             rollout_sec: rng.u32(60..=300),
+            compare_sec: 0,
             bake_sec: *pick(rng, &[0, 10, 60]),
             keep_sec: *pick(rng, &[0, 30]),
             drain_sec: rng.u32(0..=10),
@@ -236,5 +237,10 @@ fn plan(rng: &mut fastrand::Rng, index: usize) -> PlanRecord {
         actor: "simulation".into(),
         created: dawn(),
         decision_entry: 1,
+    };
+    // Drawn from what is drawn anyway, so that old seeds stay what they were.
+    if record.deadlines.probe_grace_sec.is_multiple_of(3) {
+        record.deadlines.compare_sec = 20;
     }
+    record
 }

@@ -35,7 +35,13 @@ fn instance(id: &str, n: u8, rollout: &str, state: InstanceState, routed: bool) 
 }
 
 fn failing(cause: Cause) -> InstanceState {
-    InstanceState::Failing(Failing { instance: "i".into(), cause, message: "m".into(), last_lines: vec![], heals: false })
+    InstanceState::Failing(Failing {
+        instance: "i".into(),
+        cause,
+        message: "m".into(),
+        last_lines: vec![],
+        heals: false,
+    })
 }
 
 fn words(ops: &[InstanceOp]) -> Vec<String> {

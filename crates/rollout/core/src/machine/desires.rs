@@ -20,6 +20,12 @@ pub(super) fn in_waves(plan: &PlanRecord) -> bool {
     plan.strategy == Strategy::Rolling && plan.from.is_some() && !is_repair(plan)
 }
 
+/// Whether both releases are to serve side by side for a while: there are two of
+/// them, and something is declared to be compared.
+pub(super) fn compares(plan: &PlanRecord) -> bool {
+    plan.deadlines.compare_sec > 0 && plan.from.is_some() && !is_repair(plan)
+}
+
 /// How many waves it takes.
 pub(super) fn waves(plan: &PlanRecord) -> u32 {
     if in_waves(plan) { plan.replicas.max(1).div_ceil(plan.max_unavailable.max(1)) } else { 1 }
@@ -30,7 +36,7 @@ pub(super) fn candidate_size(plan: &PlanRecord, phase: Phase) -> u32 {
     let all = plan.replicas.max(1);
     match phase {
         // One proves that the release starts before any user meets it.
-        Phase::Expanding if in_waves(plan) => 1,
+        Phase::Expanding | Phase::Comparing if in_waves(plan) => 1,
         Phase::Shifting(wave) if in_waves(plan) => wave.saturating_mul(plan.max_unavailable.max(1)).min(all),
         _ => all,
     }
@@ -51,10 +57,12 @@ pub fn desired_for(plan: &Plan, state: &State) -> Option<Desired> {
 
     let (stable, candidate, traffic, replicas) = match state.phase {
         Phase::Prepared | Phase::Locked | Phase::Committed | Phase::Reverted => return None,
-        Phase::Expanding | Phase::Shifting(_) | Phase::Baking if is_repair(plan) => {
+        Phase::Expanding | Phase::Comparing | Phase::Shifting(_) | Phase::Baking if is_repair(plan) => {
             (None, to(all), Traffic::Candidate, both)
         }
         Phase::Expanding => (from(old), to(size), Traffic::Stable, both),
+        // The instances that are there already; only the requests are shared.
+        Phase::Comparing => (from(old), to(size), Traffic::Shared, both),
         Phase::Shifting(_) if in_waves(plan) && size < all => {
             (from(old.saturating_sub(size)), to(size), Traffic::Shared, both)
         }

@@ -1,7 +1,7 @@
 //! The rollout machine: a pure function from what is to what should be next.
 //!
 //! ```text
-//! Prepared -> Locked -> Expanding -> Shifting(k) -> Baking -> Settling -> Committed
+//! Prepared -> Locked -> Expanding -> [Comparing] -> Shifting(k) -> Baking -> Settling -> Committed
 //!               \____________________ any _____________________/ -> Reverting -> Reverted
 //! ```
 //!
@@ -37,6 +37,9 @@ pub enum Phase {
     /// Instances of the candidate start and receive no requests yet: one of
     /// them when rolling, all of them otherwise.
     Expanding,
+    /// Both releases receive requests, and what they show is compared; left out
+    /// where nothing is declared to be compared, or nothing serves yet.
+    Comparing,
     /// Requests move to the candidate; the number of the wave, from 1.
     Shifting(u32),
     /// The candidate has all requests and is watched. A blue/green rollout
@@ -65,6 +68,7 @@ impl std::fmt::Display for Phase {
             Self::Prepared => "prepared",
             Self::Locked => "locked",
             Self::Expanding => "expanding",
+            Self::Comparing => "comparing",
             Self::Shifting(wave) => return write!(f, "shifting({wave})"),
             Self::Baking => "baking",
             Self::Settling => "settling",

@@ -152,7 +152,8 @@ impl State {
         // A clock that was set back counts for nothing.
         let passed = u64::try_from(passed).unwrap_or(0).min(LONGEST_STEP_MS);
         self.clocks.phase_ms += passed;
-        if self.phase < Phase::Baking {
+        // Watching takes as long as was asked for; it is nobody's delay.
+        if self.phase < Phase::Baking && self.phase != Phase::Comparing {
             self.clocks.rollout_ms += passed;
         }
         self.clocks.probe_ms += passed;
@@ -167,7 +168,7 @@ impl State {
         self.phase = phase;
         self.clocks.phase_ms = 0;
         self.clocks.probe_ms = 0;
-        if matches!(phase, Phase::Shifting(_)) {
+        if matches!(phase, Phase::Comparing | Phase::Shifting(_)) {
             self.took_traffic = true;
         }
         if !matches!(phase, Phase::Prepared | Phase::Locked) && !phase.is_terminal() {

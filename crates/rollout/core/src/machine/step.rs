@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use plimsoll_model::Event;
 
-use super::desires::{candidate_size, desired_for, old_replicas, waves};
+use super::desires::{candidate_size, compares, desired_for, old_replicas, waves};
 use super::{Command, End, Inputs, LockStatus, Migrations, Phase, State, Step, Stop, Verdict};
 use crate::{Fleet, Observed, Plan, codes};
 
@@ -34,9 +34,15 @@ pub fn step(plan: &Plan, state: &State, inputs: &Inputs, now: Timestamp) -> Step
         commands.push(Command::Migrate);
     }
     commands.extend(desired_for(plan, &next).map(|d| Command::Desire(Box::new(d))));
-    if next.phase == Phase::Baking {
+    let watched = match next.phase {
+        Phase::Comparing => Some(plan.deadlines.compare_sec),
+        // What was compared while both served is not judged again.
+        Phase::Baking if !compares(plan) => Some(plan.deadlines.bake_sec),
+        _ => None,
+    };
+    if let Some(long) = watched {
         let window_sec = u32::try_from(next.clocks.phase_ms / 1000).unwrap_or(u32::MAX);
-        commands.push(Command::Judge { window_sec, complete: window_sec >= plan.deadlines.bake_sec });
+        commands.push(Command::Judge { window_sec, complete: window_sec >= long });
     }
     Step { state: next, commands, end: None, waiting }
 }
@@ -121,9 +127,20 @@ fn advance(
         }
         Phase::Expanding => {
             if seen.is_some() && to.ready >= size {
-                next.enter(Phase::Shifting(1));
+                next.enter(if compares(plan) { Phase::Comparing } else { Phase::Shifting(1) });
             }
             format!("{} of {size} ready{}", to.ready.min(size), tolerated(&to))
+        }
+        Phase::Comparing => {
+            let long = plan.deadlines.compare_sec;
+            let judged = inputs.judged.as_ref().filter(|judged| judged.complete);
+            let both = to.ready >= size && to.serving >= size;
+            if let Some(judged) = judged.filter(|_| both && seconds(next.clocks.phase_ms) >= long) {
+                next.verdict = Some(judged.verdict.clone());
+                next.enter(Phase::Shifting(1));
+            }
+            let spent = seconds(next.clocks.phase_ms).min(long);
+            format!("{spent} of {long} s compared{}", tolerated(&to))
         }
         Phase::Shifting(wave) => {
             let last = wave >= waves(plan);
@@ -140,8 +157,10 @@ fn advance(
             let long = plan.deadlines.bake_sec.max(if keeps { plan.deadlines.keep_sec } else { 0 });
             let over = seconds(next.clocks.phase_ms) >= long;
             let judged = inputs.judged.as_ref().filter(|j| j.complete);
-            if let Some(judged) = judged.filter(|_| over && to.ready >= size) {
-                next.verdict = Some(judged.verdict.clone());
+            if over && to.ready >= size && (judged.is_some() || compares(plan)) {
+                if let Some(judged) = judged.filter(|_| !compares(plan)) {
+                    next.verdict = Some(judged.verdict.clone());
+                }
                 next.enter(Phase::Settling);
             }
             match long {
@@ -244,7 +263,7 @@ fn reason_to_stop(next: &mut State, plan: &Plan, inputs: &Inputs, seen: Option<&
     if let (Phase::Locked, Migrations::Failed(why)) = (next.phase, &inputs.migrations) {
         return Some(Stop::new(codes::MIGRATION, format!("a migration failed: {why}")));
     }
-    let judged = inputs.judged.as_ref().filter(|_| next.phase == Phase::Baking);
+    let judged = inputs.judged.as_ref().filter(|_| matches!(next.phase, Phase::Baking | Phase::Comparing));
     if let Some(Verdict::Regressed(why)) = judged.map(|j| &j.verdict) {
         next.verdict = judged.map(|j| j.verdict.clone());
         return Some(Stop::new(codes::REGRESSED, why.clone()));
@@ -255,7 +274,9 @@ fn reason_to_stop(next: &mut State, plan: &Plan, inputs: &Inputs, seen: Option<&
     if inputs.interrupt {
         return Some(Stop::new(codes::INTERRUPTED, "it was interrupted"));
     }
-    let (spent, limit) = if next.phase == Phase::Baking {
+    let (spent, limit) = if next.phase == Phase::Comparing {
+        (next.clocks.phase_ms, plan.deadlines.compare_sec.saturating_add(plan.deadlines.rollout_sec))
+    } else if next.phase == Phase::Baking {
         let watched = plan.deadlines.bake_sec.max(plan.deadlines.keep_sec);
         (next.clocks.phase_ms, watched.saturating_add(plan.deadlines.rollout_sec))
     } else {

@@ -30,6 +30,7 @@ fn record(strategy: Strategy, from: Option<u8>, replicas: u32) -> PlanRecord {
         max_unavailable: 1,
         deadlines: Deadlines {
             rollout_sec: 100,
+            compare_sec: 0,
             bake_sec: 20,
             keep_sec: 40,
             drain_sec: 5,
@@ -153,6 +154,35 @@ fn blue_green_keeps_the_old_until_the_keep_time_is_over() {
     let expected = [(3, 3, Stable), (3, 3, Candidate), (3, 3, Candidate), (3, 0, Stable)];
     assert_eq!(sizes(&world.desired), expected);
     assert_eq!(world.desired[3].stable.as_ref().unwrap().release, release(9));
+}
+
+/// DEP-6: what is compared serves side by side, and the old release has all its
+/// instances still.
+#[test]
+fn releases_are_compared_before_anything_is_taken_away() {
+    use Traffic::{Candidate, Shared, Stable};
+    let compared = |strategy| {
+        let mut record = record(strategy, Some(1), 3);
+        record.deadlines.compare_sec = 30;
+        Obedient::new(record)
+    };
+    let mut rolling = compared(Strategy::Rolling);
+    rolling.until(Phase::Comparing);
+    let since = rolling.now;
+    rolling.until(Phase::Shifting(1));
+    assert!(rolling.now.duration_since(since).as_secs() >= 30);
+    rolling.until(Phase::Committed);
+    assert_eq!(sizes(&rolling.desired)[..3], [(3, 1, Stable), (3, 1, Shared), (2, 1, Shared)]);
+    let mut blue = compared(Strategy::BlueGreen);
+    blue.until(Phase::Committed);
+    assert_eq!(sizes(&blue.desired)[..3], [(3, 3, Stable), (3, 3, Shared), (3, 3, Candidate)]);
+    // Worse than what serves: back at once, and it had traffic.
+    let mut worse = compared(Strategy::BlueGreen);
+    worse.until(Phase::Comparing);
+    worse.inputs.judged = Some(Judged { verdict: Verdict::Regressed("5 times".into()), complete: false });
+    worse.until(Phase::Reverted);
+    assert_eq!(worse.state.outcome(&worse.plan), Some(RolloutOutcome::RolledBack));
+    assert_eq!(worse.state.stop.as_ref().map(|stop| stop.code.as_str()), Some(codes::REGRESSED));
 }
 
 #[test]

@@ -75,7 +75,7 @@ async fn roll_out(
         replicas: 2,
         from_replicas: None,
         max_unavailable: 1,
-        deadlines: Deadlines { rollout_sec: 60, bake_sec: 0, keep_sec: 0, drain_sec: 5, probe_grace_sec: 5 },
+        deadlines: Deadlines { rollout_sec: 60, compare_sec: 0, bake_sec: 0, keep_sec: 0, drain_sec: 5, probe_grace_sec: 5 },
         actor: "test".into(),
         created: Timestamp::now(),
         decision_entry: 1,

@@ -118,6 +118,7 @@ impl Scene {
             max_unavailable: 1,
             deadlines: Deadlines {
                 rollout_sec: 300,
+                compare_sec: 0,
                 bake_sec: 0,
                 keep_sec: 5,
                 drain_sec: 10,
