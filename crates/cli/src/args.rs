@@ -1,5 +1,6 @@
 //! The command line, as `interface.md` promises it to scripts.
 
+mod backfill;
 mod contract;
 mod migrate;
 mod release;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+pub(crate) use backfill::{Backfill, VacuumsWaitedFor};
 pub(crate) use contract::{Contract, Form};
 pub(crate) use migrate::{Adopt, Lint, Migrate, RunMigrations, Which};
 pub(crate) use release::{Changelog, Release, VersionCommand};

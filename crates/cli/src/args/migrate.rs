@@ -15,6 +15,8 @@ pub(crate) enum Migrate {
     Plan(RunMigrations),
     /// Run what the plan allows, under a lock, each with a record
     Apply(RunMigrations),
+    /// Run declared backfills in batches by key, beside the released code
+    Backfill(super::Backfill),
     /// Where every migration stands, and who is at work
     Status(Which),
     /// Take over what another tool recorded, or what was run by hand

@@ -33,6 +33,7 @@ pub(crate) fn pages() -> Vec<&'static Page> {
         plimsoll_registry::server::PAGES,
         plimsoll_release::RULE_PAGES,
         plimsoll_release::changelog::PAGES,
+        plimsoll_rollout_backfill::PAGES,
         plimsoll_rollout_core::PAGES,
         plimsoll_rollout_engine::PAGES,
         plimsoll_rollout_local::PAGES,

@@ -56,6 +56,7 @@ pub(crate) fn run(cli: Cli) -> u8 {
         Command::Verify(arguments) => arguments.events.events,
         Command::Deploy(arguments) => arguments.events.events,
         Command::Rollback(arguments) => arguments.events.events,
+        Command::Migrate(crate::args::Migrate::Backfill(arguments)) => arguments.events.events,
         _ => false,
     };
     let printer = Printer::new(&cli.global, events);

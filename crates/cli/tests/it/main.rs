@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod back;
+mod backfill;
 mod contract;
 mod crash;
 mod drift;

@@ -2,6 +2,7 @@
 //! recorded as what the release brings and needs (MIG-1, MIG-4).
 
 pub(crate) mod deployed;
+pub mod backfill;
 mod error;
 mod files;
 pub(crate) mod found;

@@ -308,7 +308,8 @@ fn name(text: &str) -> Option<Name> {
         "version" | "release" => text[word.len()..].trim_start().split([' ', ']', '(']).next()?,
         _ => word,
     };
-    crate::tag::version(word, None).map(Name::Version)
+    // However long: what is written has to be found again.
+    word.strip_prefix(['v', 'V']).unwrap_or(word).parse().ok().map(Name::Version)
 }
 
 #[cfg(test)]

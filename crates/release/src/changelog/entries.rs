@@ -184,8 +184,8 @@ fn of_commit(commit: &CommitFacts, others: Others) -> Option<Entry> {
         let stop = if text.ends_with(['.', '!', '?']) { "" } else { "." };
         text = format!("{text}{stop} {}", explained.join(" "));
     }
-    let scope = commit.scope.as_deref().unwrap_or_default();
-    let key = [commit.sha.as_str(), &commit.type_, scope, &commit.description];
+    let [type_, scope, description] = commit.key();
+    let key = [type_.as_str(), &scope, &description];
     let entry = Entry::new(group, Source::Commit, &key, inline(&text), commit.sha.short());
     Some(if breaks { entry.breaking() } else { entry })
 }

@@ -111,6 +111,12 @@ fn unreleased_becomes_the_release() {
 }
 
 #[test]
+fn the_longest_version_is_found_again() {
+    let long = format!("1.0.0-{}", "a".repeat(10_000));
+    assert!(written("", &released(&long), &wanted(&facts())).starts_with("## [1.0.0-aaa"));
+}
+
+#[test]
 fn the_style_of_the_file_is_kept() {
     let text = written(
         "# Changes\r\n\r\n### v1.0.0 (2020-01-01)\r\n\r\n* old\r\n",
@@ -176,6 +182,21 @@ fn human_edits_survive() {
         "{difference:?}"
     );
     assert!(added.contains("- Close accounts <!-- plimsoll commit"));
+}
+
+/// A rebase gives commits other names and tells nothing new.
+#[test]
+fn a_rebase_doubles_no_line() {
+    let text = written("", &Target::Unreleased, &wanted(&facts()));
+    let by_hand = text.replace("- Faster", "- Much faster").replace("- Round half to even", "- Gone");
+    let mut rebased = facts();
+    let Lookup::Found(commits) = &mut rebased.commits else { unreachable!("it was just made") };
+    for commit in commits {
+        commit.sha = "f".repeat(40).parse().unwrap();
+    }
+    let again = written(&by_hand, &Target::Unreleased, &wanted(&rebased));
+    assert_eq!(shown(&again), shown(&by_hand));
+    assert_eq!(again.matches("ffffffffffff -->").count(), 1, "what nobody touched cites the new commit");
 }
 
 /// What nobody touched follows the evidence.

@@ -74,6 +74,12 @@ impl CommitFacts {
         }
     }
 
+    /// What it tells of: the same after a rebase, and for a commit and its squash.
+    pub(crate) fn key(&self) -> [String; 3] {
+        let scope = self.scope.clone().unwrap_or_default();
+        [self.type_.clone(), scope, read::without_reference(&self.description)]
+    }
+
     /// The first twelve digits and the header, to name it in a sentence.
     pub fn cited(&self) -> String {
         let scope = self.scope.as_ref().map(|scope| format!("({scope})")).unwrap_or_default();

@@ -27,10 +27,10 @@ const SQUASHED_LIMIT: usize = 200;
 pub fn read(commits: &[RawCommit]) -> Vec<CommitFacts> {
     let undone = undone(commits);
     let mut changes: Vec<CommitFacts> = Vec::new();
-    let mut known: BTreeMap<(String, Option<String>, String), usize> = BTreeMap::new();
+    let mut known: BTreeMap<[String; 3], usize> = BTreeMap::new();
     for commit in commits.iter().filter(|commit| !undone.contains(&commit.sha)) {
         for change in of_commit(commit) {
-            let key = (change.type_.clone(), change.scope.clone(), without_reference(&change.description));
+            let key = change.key();
             match known.get(&key) {
                 Some(&at) => {
                     let first = &mut changes[at];
@@ -271,7 +271,7 @@ fn kind(type_: &str) -> Option<Kind> {
 }
 
 /// `(#12)` is added by squashing and is no part of what was changed.
-fn without_reference(description: &str) -> String {
+pub(super) fn without_reference(description: &str) -> String {
     let trimmed = description.trim_end();
     let cut = trimmed.rfind(" (#").filter(|at| {
         let rest = &trimmed[at + 3..];

@@ -10,7 +10,7 @@ use std::time::Instant;
 use plimsoll_database::{Address, Connection, Options as Connecting, connect_to};
 use plimsoll_evidence_migration_lint::{File, Options as LintOptions};
 use plimsoll_model::Secret;
-use plimsoll_rollout_backfill::{Declaration, Options, Place, Silent, declarations, run};
+use plimsoll_rollout_backfill::{Declaration, Event, Observer, Options, Place, declarations, run};
 use plimsoll_testkit::postgres::{Postgres, Settings, server};
 
 const STATEMENT: &str = "UPDATE items SET label = 'item ' || value WHERE label IS NULL";
@@ -24,7 +24,7 @@ fn main() {
     let [rows, rounds, seconds] = numbers[..] else { panic!("bench ROWS ROUNDS SECONDS") };
     let settings = Settings {
         fsync: true,
-        config: ["shared_buffers = '512MB'", "max_wal_size = '8GB'", "checkpoint_timeout = '30min'"]
+        config: ["shared_buffers = '512MB'", "max_wal_size = '2GB'", "checkpoint_timeout = '30min'"]
             .map(str::to_owned)
             .to_vec(),
         ..Settings::default()
@@ -63,13 +63,15 @@ fn main() {
                 0 => runtime.block_on(by_hand(&address)),
                 _ => {
                     let place = Place::Postgres(address.clone());
-                    let done = runtime.block_on(run(&place, &declaration, &Options::default(), &Silent)).unwrap();
+                    let done = runtime
+                        .block_on(run(&place, &declaration, &Options::default(), &Phases(since)))
+                        .unwrap();
                     assert_eq!(done.proof.rows_changed, rows);
                 }
             }
             let took = since.elapsed().as_secs_f64();
             figures[which].push(rows as f64 / took);
-            beside[which].push(load.stop(took));
+            beside[which].push(load.stop());
             eprintln!(
                 "{}: {:.0} rows/s, the load {:.0}/s",
                 ["loop", "backfill"][which],
@@ -85,6 +87,22 @@ fn main() {
         "{{\"rows\":{rows},\"loop_rows_per_sec\":{by_hand},\"rows_per_sec\":{ours},\"load_alone\":{alone},\
          \"load_beside_loop\":{beside_loop},\"load_beside\":{beside_ours},\"load_most\":{most}}}"
     );
+}
+
+/// Tells when the walk begins and ends, to see what each part takes.
+struct Phases(Instant);
+
+impl Observer for Phases {
+    fn report(&self, event: &Event) {
+        let what = match event {
+            Event::Started { .. } => "starts".to_owned(),
+            Event::Checking { .. } => "looks for what is left".to_owned(),
+            Event::Waiting { reasons, .. } => format!("waits: {}", reasons[0]),
+            Event::Retry { why, .. } => format!("tries again: {why}"),
+            _ => return,
+        };
+        eprintln!("  {:.2} s: {what}", self.0.elapsed().as_secs_f64());
+    }
 }
 
 fn declaration() -> Declaration {
@@ -121,59 +139,39 @@ async fn by_hand(address: &Address) {
 }
 
 /// A load that runs.
-struct Load {
-    child: Child,
-    log: tempfile::TempDir,
-    since: Instant,
-}
+struct Load(Child);
 
 /// Starts pgbench's own transaction, at most so many a second.
 fn pgbench(server: &Postgres, seconds: u64, rate: Option<f64>) -> Load {
-    let log = tempfile::tempdir().unwrap();
-    let prefix = log.path().join("log");
     let mut load = server.program("pgbench");
-    load.args(["-n", "-c", "4", "-j", "1", "-T", &seconds.to_string()]);
-    load.args(["-l", "--aggregate-interval=1", "--log-prefix"]).arg(&prefix);
+    load.args(["-n", "-c", "4", "-j", "1", "-P", "1", "-T", &seconds.to_string()]);
     if let Some(rate) = rate {
         load.args(["-R", &format!("{rate:.1}")]);
     }
-    // The account of the server writes into it.
-    std::fs::set_permissions(log.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     load.arg(server.database_url("load"));
-    let child = load.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    Load { child, log, since: Instant::now() }
+    Load(load.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
 }
 
 impl Load {
-    /// Transactions per second to its end.
-    fn tps(mut self) -> f64 {
-        self.child.wait().unwrap();
-        self.counted(None)
+    /// Transactions per second, to its end.
+    fn tps(self) -> f64 {
+        counted(self.0)
     }
 
-    /// Transactions per second while the work took so long, and the end of it.
-    fn stop(mut self, took: f64) -> f64 {
-        let _ = self.since;
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.counted(Some(took))
+    /// Transactions per second so far, and the end of it.
+    fn stop(mut self) -> f64 {
+        self.0.kill().unwrap();
+        counted(self.0)
     }
+}
 
-    /// By its log: a line a second, with the number of transactions in the second column.
-    fn counted(&self, took: Option<f64>) -> f64 {
-        let mut seconds = Vec::new();
-        for entry in std::fs::read_dir(self.log.path()).unwrap().flatten() {
-            for line in std::fs::read_to_string(entry.path()).unwrap().lines() {
-                let count = line.split_whitespace().nth(1).and_then(|word| word.parse::<f64>().ok());
-                seconds.extend(count);
-            }
-        }
-        // The first second is short, and the last may not be written.
-        let whole = &seconds[1.min(seconds.len())..];
-        let most = took.map_or(whole.len(), |took| (took as usize).min(whole.len()));
-        let whole = &whole[..most];
-        whole.iter().sum::<f64>() / whole.len().max(1) as f64
-    }
+/// By what it reports each second, without the first one, in which it connects.
+fn counted(child: Child) -> f64 {
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let report = |line: &str| line.strip_prefix("progress: ")?.split(' ').nth(2)?.parse::<f64>().ok();
+    let seconds: Vec<f64> = said.lines().filter_map(report).skip(1).collect();
+    seconds.iter().sum::<f64>() / seconds.len().max(1) as f64
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

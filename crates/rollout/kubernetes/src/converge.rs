@@ -15,10 +15,12 @@
 mod tests;
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Pod;
 use plimsoll_model::{Release, Strategy};
 use plimsoll_rollout_core::{Desired, Fence, Traffic};
 use serde_json::Value;
 
+use crate::error::KubernetesError;
 use crate::manifest::{self, Bounds};
 use crate::names;
 use crate::record::Record;
@@ -48,7 +50,7 @@ pub(crate) enum Write {
     /// Merge this into the user's Service.
     Bind(Value),
     /// Remove the second Deployment; it must still be this one.
-    RemoveCandidate { uid: String, resource_version: Option<String> },
+    RemoveCandidate { uid: String },
     /// Remove the preview Service.
     RemovePreview { uid: String },
     /// Remove a pod that its StatefulSet waits for in vain.
@@ -67,7 +69,7 @@ pub(crate) enum Next {
     /// Somebody changed the image that this rollout had set.
     Changed { set: String, found: String, by: Option<ChangedBy> },
     /// It cannot be done; why. Nothing was written.
-    Impossible(String),
+    Impossible(Box<KubernetesError>),
 }
 
 /// What the two workloads shall run.
@@ -79,21 +81,21 @@ struct Roles {
 
 /// The next write towards `desired`.
 pub(crate) fn next(setting: &Setting, desired: &Desired, fence: Fence, view: &View, now: Timestamp) -> Next {
-    let Some(home) = &view.home else { return Next::Impossible("the workload is gone".into()) };
+    // Whoever asks has made sure that there is one.
+    let Some(home) = &view.home else { return Next::Wait("for the workload") };
+    let impossible = |error| Next::Impossible(Box::new(error));
     let record = match Record::of(home) {
         Ok(record) => record,
-        Err(why) => return Next::Impossible(format!("{} {}: {why}", home.kind(), home.name())),
+        Err(reason) => return impossible(KubernetesError::Record { reason }),
     };
     if record.is_newer_than(fence, desired) {
         return Next::Fenced(record.fence);
     }
     let Some(image) = home.image(&setting.container) else {
-        return Next::Impossible(format!(
-            "{} {} has no container {}",
-            home.kind(),
-            home.name(),
-            setting.container
-        ));
+        let workload = format!("{} {}", home.kind(), home.name());
+        let names = home.pod_spec().map(|spec| spec.containers.iter().map(|c| c.name.clone()).collect());
+        let (container, known) = (setting.container.clone(), names.unwrap_or_default());
+        return impossible(KubernetesError::NoContainer { workload, container, known });
     };
     let roles = roles(desired, home.kind(), image, &record);
     // Ours, set under this very generation, and something else now.
@@ -184,7 +186,11 @@ fn with_candidate(
     now: Timestamp,
 ) -> Next {
     let (Workload::Deployment(deployment), Some(service)) = (home, &view.service) else {
-        return Next::Impossible("blue-green needs a Deployment and a Service".into());
+        return Next::Impossible(Box::new(KubernetesError::Unsuitable {
+            object: format!("{} {}", home.kind(), home.name()),
+            reason: "blue-green needs a Deployment and a Service in front of it".into(),
+            hint: "the Service is gone: `kubectl get services` lists them".into(),
+        }));
     };
     let bind = |slot| Next::Write(Box::new(Write::Bind(manifest::bind(service, Some(slot), fence, now))));
     let holds = view.candidate.as_ref().map(|other| {
@@ -260,14 +266,21 @@ fn without_candidate(
         return match (settled, other.metadata.deletion_timestamp.is_some()) {
             (false, _) => Next::Wait("for the nodes to hear of the switch"),
             (true, true) => Next::Wait("for the second Deployment to go"),
-            (true, false) => Next::Write(Box::new(Write::RemoveCandidate {
-                uid: uid(&other.metadata).into(),
-                resource_version: other.metadata.resource_version.clone(),
-            })),
+            (true, false) => {
+                Next::Write(Box::new(Write::RemoveCandidate { uid: uid(&other.metadata).into() }))
+            }
         };
     }
     if let Some(preview) = view.preview.as_ref().filter(|p| p.metadata.deletion_timestamp.is_none()) {
         return Next::Write(Box::new(Write::RemovePreview { uid: uid(&preview.metadata).into() }));
+    }
+    // Pods of a Deployment that is gone go a moment later; as long as they are
+    // there, the user's own selector would send them requests.
+    let is_left = |pod: &Pod| {
+        label(pod, names::SLOT) == Some(names::CANDIDATE) && pod.metadata.deletion_timestamp.is_none()
+    };
+    if view.pods.iter().any(is_left) {
+        return Next::Wait("for the second Deployment's pods to go");
     }
     match (&view.service, view.bound_to()) {
         // As the user wrote it: there is only one workload to choose.
@@ -323,7 +336,7 @@ fn stuck_pod(desired: &Desired, view: &View, home: &Workload) -> Option<Write> {
     Some(Write::RemovePod { name: stuck.metadata.name.clone()?, uid: uid(&stuck.metadata).into() })
 }
 
-fn label<'a>(pod: &'a k8s_openapi::api::core::v1::Pod, key: &str) -> Option<&'a str> {
+fn label<'a>(pod: &'a Pod, key: &str) -> Option<&'a str> {
     pod.metadata.labels.as_ref()?.get(key).map(String::as_str)
 }
 

@@ -41,7 +41,7 @@ impl std::fmt::Display for Operation {
 }
 
 /// A cluster that cannot be used as asked.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KubernetesError {
     /// There is no usable kubeconfig, and this is not a pod either.
     #[error("there is no way to a cluster: {reason}")]

@@ -13,7 +13,7 @@ use plimsoll_rollout_core::{Cause, Desired, Failing, Fleet, Observed, Share, Tra
 
 use crate::diagnosis::{self, Finding, diagnose};
 use crate::record::Record;
-use crate::view::{Slot, View, condition, is_ready, uid};
+use crate::view::{View, is_ready, uid};
 use crate::workload::Workload;
 
 /// What was fetched about pods that are in trouble, by pod id.
@@ -55,13 +55,7 @@ pub(crate) enum PodState {
 }
 
 /// How one pod is.
-pub(crate) fn state_of(
-    pod: &Pod,
-    receiving: &BTreeSet<&str>,
-    events: &[Event],
-    min_ready_seconds: u32,
-    now: Timestamp,
-) -> PodState {
+pub(crate) fn state_of(pod: &Pod, receiving: &BTreeSet<&str>, events: &[Event]) -> PodState {
     if pod.metadata.deletion_timestamp.is_some() {
         let receives = receiving.contains(uid(&pod.metadata));
         return if receives { PodState::Draining } else { PodState::Leaving };
@@ -73,12 +67,7 @@ pub(crate) fn state_of(
         return PodState::Dead(said.unwrap_or_else(|| format!("it ended: {phase}")));
     }
     if is_ready(pod) {
-        let since = condition(pod, "Ready").and_then(|c| c.last_transition_time.as_ref()).map(|t| t.0);
-        let long = SignedDuration::from_secs(min_ready_seconds.into());
-        return match since.is_none_or(|at| now.duration_since(at) >= long) {
-            true => PodState::Ready,
-            false => PodState::Starting,
-        };
+        return PodState::Ready;
     }
     diagnose(pod, events).map_or(PodState::Starting, PodState::Failing)
 }
@@ -122,15 +111,13 @@ pub(crate) fn observed(
     let mut troubled = Vec::new();
     let left_alone = left_alone(record);
     let silent = silent_nodes(view, evidence);
-    for (slot, pod) in view.own_pods() {
+    for (_, pod) in view.own_pods() {
         let Some(digest) = digest_of(pod, container).or_else(|| unpinned(pod, container)) else { continue };
         // Nothing of Plimsoll's is wanted: what was there before is the user's.
         if left_alone.is_some_and(|image| told(pod, container) == Some(image)) {
             continue;
         }
-        let workload = if slot == Slot::Home { Some(home) } else { candidate.as_ref() };
-        let min_ready = workload.map_or(0, Workload::min_ready_seconds);
-        let state = state_of(pod, &receiving, evidence.events(pod), min_ready, now);
+        let state = state_of(pod, &receiving, evidence.events(pod));
         let state = on_silent_node(pod, state, &silent);
         let fleet = fleets.entry(digest).or_default();
         let pod_uid = uid(&pod.metadata);
@@ -241,8 +228,8 @@ fn unpinned(pod: &Pod, container: &str) -> Option<Digest> {
 }
 
 /// Our own count of ready pods is never ahead of what the controller counts as
-/// updated and available: a difference is somebody's delay, and the last pod
-/// waits for it.
+/// updated and available (`minReadySeconds`, by its clock): a difference is
+/// somebody's delay, and the last pod waits for it.
 fn hold_back(fleets: &mut BTreeMap<Digest, Fleet>, workload: &Workload, digest: Option<Digest>) {
     let Some(fleet) = digest.and_then(|digest| fleets.get_mut(&digest)) else { return };
     if fleet.ready > 0 && fleet.ready >= workload.replicas() && !workload.is_complete() {

@@ -336,10 +336,7 @@ impl KubernetesTarget {
 
     async fn look(&self) -> Result<Observed, KubernetesError> {
         let view = self.view().await?;
-        let Some(home) = &view.home else {
-            let (namespace, name) = (self.options.namespace.clone(), self.options.workload.clone());
-            return Err(KubernetesError::NoWorkload { namespace, name, instead: None });
-        };
+        let Some(home) = &view.home else { return Err(self.no_workload()) };
         let record = Record::of(home).map_err(|reason| KubernetesError::Record { reason })?;
         let now = Timestamp::now();
         let (mut observed, mut troubled) = self.observed(&view, &record, now);
@@ -439,8 +436,10 @@ impl KubernetesTarget {
         // One time for the whole turn: the same decision is the same write.
         let now = Timestamp::now();
         for _ in 0..MOST_WRITES {
-            let next = converge::next(&setting, desired, fence, &view, now);
-            let write = match next {
+            if view.home.is_none() {
+                return Err(self.no_workload());
+            }
+            let write = match converge::next(&setting, desired, fence, &view, now) {
                 Next::Write(write) => write,
                 Next::Wait(what) => {
                     tracing::debug!(what, generation = desired.generation, "waiting");
@@ -452,12 +451,7 @@ impl KubernetesTarget {
                     let object = object.unwrap_or_default();
                     return Err(KubernetesError::Changed { object, set, found, by });
                 }
-                Next::Impossible(reason) if view.home.is_none() => {
-                    let _ = reason;
-                    let (namespace, name) = (self.options.namespace.clone(), self.options.workload.clone());
-                    return Err(KubernetesError::NoWorkload { namespace, name, instead: None });
-                }
-                Next::Impossible(reason) => return Err(KubernetesError::Record { reason }),
+                Next::Impossible(error) => return Err(*error),
             };
             // What is not under the record's own resourceVersion is done only
             // after a fresh look at the record.
@@ -478,6 +472,11 @@ impl KubernetesTarget {
             }
         }
         Ok(Applied::Accepted)
+    }
+
+    fn no_workload(&self) -> KubernetesError {
+        let (namespace, name) = (self.options.namespace.clone(), self.options.workload.clone());
+        KubernetesError::NoWorkload { namespace, name, instead: None }
     }
 
     /// Reads anew what is written to.
@@ -566,7 +565,7 @@ impl KubernetesTarget {
                 lists.service.put(bound.clone());
                 view.service = Some(bound);
             }
-            Write::RemoveCandidate { uid, .. } => {
+            Write::RemoveCandidate { uid } => {
                 let name = names::candidate_deployment(own);
                 self.api.delete(Kind::DEPLOYMENT, &name, uid).await?;
                 return Ok(false);

@@ -149,14 +149,6 @@ impl Workload {
         unsigned(replicas.or(Some(1)))
     }
 
-    /// Seconds a pod must have been ready to count as available.
-    pub fn min_ready_seconds(&self) -> u32 {
-        unsigned(match self {
-            Self::Deployment(deployment) => deployment.spec.as_ref().and_then(|spec| spec.min_ready_seconds),
-            Self::StatefulSet(set) => set.spec.as_ref().and_then(|spec| spec.min_ready_seconds),
-        })
-    }
-
     /// Whether the cluster has seen the newest specification: what it counts
     /// before is about an older one.
     pub fn is_seen(&self) -> bool {

@@ -34,6 +34,10 @@ impl About {
     }
 }
 
+/// The component that writes its events through `events.k8s.io`: they have a
+/// time and a series instead of counts.
+const NEWER: &str = "default-scheduler";
+
 impl World {
     /// Tells something about an object.
     pub(crate) fn event(
@@ -48,13 +52,20 @@ impl World {
         let told = (who, reason.to_owned(), message.to_owned());
         let now = time(self.now);
         let options = WriteOptions::system(component);
+        let newer = component == NEWER;
+        let micro = micro_time(self.now);
         if let Some(key) = self.memory.told.get(&told).cloned()
             && self.store.get(&key).is_some()
         {
             // It was there just now.
             drop(self.edit(&key, &options, |event| {
-                set(event, "/count", number(event, "/count") + 1);
-                set(event, "/lastTimestamp", now);
+                if newer {
+                    let count = number(event, "/series/count").max(1) + 1;
+                    set(event, "/series", json!({"count": count, "lastObservedTime": micro}));
+                } else {
+                    set(event, "/count", number(event, "/count") + 1);
+                    set(event, "/lastTimestamp", now);
+                }
             }));
             return;
         }
@@ -63,13 +74,18 @@ impl World {
             namespace => namespace,
         };
         let name = format!("{}.{:016x}", text(&about.reference, "/name"), self.rng.u64(..));
-        let event = json!({
+        let mut event = json!({
             "metadata": {"name": name},
             "involvedObject": about.reference, "reason": reason, "message": message,
-            "type": if warning { "Warning" } else { "Normal" }, "count": 1,
-            "firstTimestamp": now, "lastTimestamp": now, "eventTime": null,
-            "source": {"component": component}, "reportingComponent": component, "reportingInstance": "",
+            "type": if warning { "Warning" } else { "Normal" }, "reportingComponent": component,
+            "reportingInstance": if newer { format!("{component}-test") } else { String::new() },
         });
+        let more = if newer {
+            json!({"eventTime": micro, "action": if warning { "Scheduling" } else { "Binding" }, "source": {}})
+        } else {
+            json!({"count": 1, "firstTimestamp": now, "lastTimestamp": now, "source": {"component": component}})
+        };
+        crate::patch::merge(&mut event, &more);
         self.make("events", within, event, &options);
         if let Some(kind) = by_any_name("events") {
             self.memory.told.insert(told, Key::new(kind, within, &name));
@@ -87,8 +103,10 @@ pub(crate) fn event_of_new_group(event: &Value) -> Value {
         "deprecatedFirstTimestamp": event["firstTimestamp"], "deprecatedLastTimestamp": event["lastTimestamp"],
         "deprecatedCount": event["count"],
     });
-    if event["action"].is_string() {
-        new["action"] = event["action"].clone();
+    for field in ["action", "series"] {
+        if let Some(value) = event.get(field) {
+            new[field] = value.clone();
+        }
     }
     new
 }

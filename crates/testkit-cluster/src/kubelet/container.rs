@@ -434,8 +434,16 @@ impl Container {
     /// Its entry in `containerStatuses`.
     pub(super) fn status(&self, around: &Around<'_>, behaviour: &Behaviour) -> Value {
         let mut state = self.shown(around);
-        if let (State::PullFailed { .. }, Some(why)) = (&self.state, &behaviour.pull_fails) {
-            state["waiting"]["message"] = why.as_str().into();
+        if let (State::PullFailed { .. } | State::PullBackOff { .. }, Some(why)) =
+            (&self.state, &behaviour.pull_fails)
+        {
+            let words = match &self.state {
+                State::PullBackOff { .. } => {
+                    format!("Back-off pulling image {:?}: ErrImagePull: {why}", self.image())
+                }
+                _ => why.clone(),
+            };
+            state["waiting"]["message"] = words.into();
         }
         let waits = state.get("waiting").is_some();
         let last = if waits { self.ended.as_ref() } else { self.last.as_ref() };

@@ -287,8 +287,10 @@ impl World {
         let mut wanted = at(pod, "/status").clone();
         wanted["phase"] = phase.into();
         wanted["startTime"] = time(run.began).into();
+        wanted["observedGeneration"] = number(pod, "/metadata/generation").into();
         wanted["hostIP"] = "10.0.0.1".into();
-        if run.containers.iter().any(|container| container.starts > 0) {
+        wanted["hostIPs"] = json!([{"ip": "10.0.0.1"}]);
+        if run.mounted {
             wanted["podIP"] = run.address.as_str().into();
             wanted["podIPs"] = json!([{"ip": run.address}]);
         }
@@ -328,6 +330,9 @@ pub(crate) fn turned(
         .filter(|before| before["status"] == status)
         .map_or_else(|| time(now), |before| text(before, "/lastTransitionTime").to_owned());
     let mut condition = json!({"type": kind, "status": status, "lastTransitionTime": since});
+    if object["kind"] == "Pod" {
+        condition["observedGeneration"] = number(object, "/metadata/generation").into();
+    }
     if !holds && !reason.is_empty() {
         condition["reason"] = reason.into();
         if !message.is_empty() {

@@ -2,6 +2,7 @@
 
 mod adopt;
 mod apply;
+mod backfill;
 mod lint;
 mod plan;
 mod status;
@@ -20,6 +21,7 @@ pub(crate) fn run(session: &Session, arguments: Migrate) -> Result<u8, Failure> 
         Migrate::Lint(arguments) => lint::run(session, arguments),
         Migrate::Plan(arguments) => plan::run(session, arguments),
         Migrate::Apply(arguments) => apply::run(session, arguments),
+        Migrate::Backfill(arguments) => backfill::run(session, arguments),
         Migrate::Status(arguments) => status::run(session, arguments),
         Migrate::Adopt(arguments) => adopt::run(session, arguments),
     }

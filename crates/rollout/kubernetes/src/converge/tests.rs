@@ -188,10 +188,14 @@ impl World {
                     None => "to all",
                 });
                 assert!(!self.receiving().is_empty(), "somebody always receives requests: {:?}", self.log);
+                let left = patch["spec"]["selector"][names::SLOT].is_null()
+                    && self.receiving().iter().any(|pod| pod.starts_with("d2"));
+                assert!(!left, "pods that are about to go get no requests: {:?}", self.log);
             }
-            Write::RemoveCandidate { uid, .. } => {
+            Write::RemoveCandidate { uid } => {
                 assert_eq!(uid, "d2");
                 assert!(users.iter().all(|pod| pod.starts_with("d1")), "it is out of traffic: {users:?}");
+                // Its pods go when the garbage collector comes.
                 self.candidate = None;
                 self.log.push("remove candidate");
             }

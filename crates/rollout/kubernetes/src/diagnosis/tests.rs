@@ -59,7 +59,8 @@ fn each_status_has_its_cause() {
         "phase": "Pending",
         "conditions": [{ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": scheduler }],
     });
-    let cases: Vec<(&str, Value, Vec<Event>, Option<(Cause, bool, &str)>)> = vec![
+    type Said = Option<(Cause, bool, &'static str)>;
+    let cases: Vec<(&str, Value, Vec<Event>, Said)> = vec![
         (
             "denied",
             container(waiting("ErrImagePull", pull_denied), none(), 0),

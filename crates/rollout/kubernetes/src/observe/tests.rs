@@ -58,7 +58,6 @@ fn pod(name: &str, n: u8, ready: bool, leaving: bool) -> Value {
 
 struct Scene {
     replicas: i32,
-    min_ready: i32,
     image: u8,
     seen: bool,
     counts: (i32, i32, i32),
@@ -68,7 +67,7 @@ struct Scene {
 
 impl Scene {
     fn new(image: u8, pods: Vec<Value>, receiving: Vec<&'static str>) -> Self {
-        Self { replicas: 3, min_ready: 0, image, seen: true, counts: (3, 3, 3), pods, receiving }
+        Self { replicas: 3, image, seen: true, counts: (3, 3, 3), pods, receiving }
     }
 
     fn view(&self) -> View {
@@ -76,7 +75,7 @@ impl Scene {
         let deployment = json!({
             "metadata": { "name": "payouts", "uid": "d", "generation": 5 },
             "spec": {
-                "replicas": self.replicas, "minReadySeconds": self.min_ready,
+                "replicas": self.replicas,
                 "selector": { "matchLabels": { "app": "payouts" } },
                 "template": { "spec": { "containers": [{ "name": "payouts", "image": release(self.image).image.to_string() }] } },
             },
@@ -144,13 +143,6 @@ fn our_count_is_never_ahead_of_the_controllers() {
         let fleet = scene.observed(&record(None, Some(9))).fleet(&release(9).digest());
         assert_eq!((fleet.ready, fleet.serving, fleet.starting), (2, 2, 1), "{counts:?}");
     }
-}
-
-#[test]
-fn a_pod_has_to_be_ready_for_min_ready_seconds() {
-    let mut scene = Scene::new(9, three(9, true), vec![]);
-    scene.min_ready = 30;
-    assert_eq!(scene.observed(&record(None, Some(9))).fleet(&release(9).digest()).ready, 0);
 }
 
 #[test]

@@ -10,4 +10,5 @@ mod manifests;
 mod rollouts;
 mod scene;
 mod stateful;
+mod traffic;
 mod trouble;

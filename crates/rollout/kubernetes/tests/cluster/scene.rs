@@ -26,6 +26,9 @@ pub(crate) fn release(n: u8) -> Release {
     Release::new(format!("{REPOSITORY}:{sha}@{digest}").parse().unwrap())
 }
 
+/// What happens on the way.
+type Turn = Box<dyn FnMut(&Cluster, u64) + Send>;
+
 pub(crate) struct Scene {
     pub(crate) cluster: Cluster,
     pub(crate) kubeconfig: PathBuf,
@@ -34,7 +37,7 @@ pub(crate) struct Scene {
     pub(crate) interrupt: AtomicBool,
     pub(crate) fence: AtomicU64,
     /// What happens on the way: called once for every turn of the loop.
-    pub(crate) each_turn: Mutex<Option<Box<dyn FnMut(&Cluster, u64) + Send>>>,
+    pub(crate) each_turn: Mutex<Option<Turn>>,
     /// Real milliseconds that what happened has to come over the wire.
     pub(crate) wire_ms: AtomicU64,
     turns: AtomicU64,
