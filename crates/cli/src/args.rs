@@ -4,6 +4,7 @@ mod backfill;
 mod contract;
 mod migrate;
 mod release;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ pub(crate) use backfill::{Backfill, VacuumsWaitedFor};
 pub(crate) use contract::{Contract, Form};
 pub(crate) use migrate::{Adopt, Lint, Migrate, RunMigrations, Which};
 pub(crate) use release::{Changelog, Release, VersionCommand};
+pub(crate) use watch::Watch;
 
 /// One commit of a containerised service to production, and back.
 #[derive(Debug, Parser)]
@@ -141,6 +143,9 @@ pub(crate) enum Command {
     Keys(Keys),
     /// Verify a Sigstore bundle over a file, without a project
     VerifyBundle(VerifyBundle),
+    /// What was seen of both releases while they were compared
+    #[command(subcommand)]
+    Watch(Watch),
     /// What a deployment demands: decide, test, decide again, answer for an exception
     #[command(subcommand)]
     Policy(Policy),
@@ -261,6 +266,9 @@ pub(crate) struct Deploy {
     /// Wait this long for another deployment of the environment to end, e.g. 10m
     #[arg(long, value_name = "DURATION")]
     pub(crate) wait: Option<String>,
+    /// Deploy once more what the watch took back from this environment, and answer for it
+    #[arg(long, value_name = "REASON")]
+    pub(crate) retry: Option<String>,
     #[command(flatten)]
     pub(crate) approvals: Approvals,
     #[command(flatten)]

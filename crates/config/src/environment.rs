@@ -145,8 +145,12 @@ pub struct Kubernetes {
 /// `[environments.<name>.watch]` (DEP-6).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Watch {
-    /// How long the new release is watched after it took all traffic. Default: 5m.
+    /// How long the new release is watched: beside the old one where metrics are
+    /// declared and the target can share requests, else after it took them all.
+    /// Default: 5m.
     pub bake: Duration,
+    /// Between two looks at the metrics. Default: 10s.
+    pub interval: Duration,
     /// What is compared between the old release and the new.
     pub metrics: Vec<Metric>,
 }
@@ -311,9 +315,10 @@ fn kubernetes(mut table: Table<'_>, service: &str) -> Option<Target> {
 
 fn watch(mut table: Table<'_>) -> Option<Watch> {
     let bake = table.or("bake", "5m", values::duration);
+    let interval = table.or("interval", "10s", values::some_time);
     let metrics = table.tables("metrics").into_iter().filter_map(metric).collect();
     table.finish();
-    Some(Watch { bake: bake?, metrics })
+    Some(Watch { bake: bake?, interval: interval?, metrics })
 }
 
 fn metric(mut table: Table<'_>) -> Option<Metric> {

@@ -11,7 +11,7 @@ pub use facts::{
     AdvisoryPolicy, AdvisorySeverity, ContractChanges, ContractFacts, Coverage, Demand, EnvironmentFacts,
     Escalated, EvidenceFacts, Facts, FindingFacts, Ignored, InForce, ManifestFacts, MigrationsProof,
     Override, PendingMigration, PolicyFacts, Proof, ProvenanceFacts, RebuildFacts, RecordFacts, Recorded,
-    Relation, Request, Sample, ScanFacts, SchemaFacts, Signed, Softened, VerificationMode,
+    Regressed, Relation, Request, Sample, ScanFacts, SchemaFacts, Signed, Softened, VerificationMode,
     VerificationPolicy, VerifiedBefore, VersionFacts, WayBackFacts,
 };
 pub use policy::{PAGES, RULES, Rule};

@@ -203,6 +203,19 @@ pub enum Event {
         /// What the release needs of it, likewise.
         needs: Value,
     },
+    /// What the watch saw of both releases, and its verdict (DEP-6).
+    #[serde(rename = "watch.judged")]
+    Watched {
+        /// The environment.
+        environment: String,
+        /// The release that was watched.
+        sha: Commit,
+        /// Unique name of the rollout.
+        rollout: String,
+        /// All that the verdict rests on, and the verdict, as `plimsoll-health`
+        /// serialises them.
+        record: Value,
+    },
     /// Somebody took the environment's lock over before its lease ended.
     #[serde(rename = "lock.broken")]
     LockBroken {
@@ -312,6 +325,7 @@ impl Event {
             Self::RolloutStep { .. } => "rollout.step",
             Self::RolloutFinished { .. } => "rollout.finished",
             Self::MigrationsApplied { .. } => "migrations.applied",
+            Self::Watched { .. } => "watch.judged",
             Self::LockBroken { .. } => "lock.broken",
             Self::EvidenceAttached { .. } => "evidence.attached",
             Self::Overridden { .. } => "override",
@@ -328,6 +342,7 @@ impl Event {
             | Self::RolloutStep { environment, .. }
             | Self::RolloutFinished { environment, .. }
             | Self::MigrationsApplied { environment, .. }
+            | Self::Watched { environment, .. }
             | Self::LockBroken { environment, .. }
             | Self::Overridden { environment, .. }
             | Self::VerificationEscalated { environment, .. }
@@ -349,6 +364,7 @@ impl Event {
             | Self::PushStarted { sha, .. }
             | Self::Overridden { sha, .. }
             | Self::MigrationsApplied { sha, .. }
+            | Self::Watched { sha, .. }
             | Self::Decided { sha, .. } => Some(sha),
             Self::EvidenceAttached { sha, .. } => sha.as_ref(),
             Self::BuildFinished { metadata } | Self::PushFinished { metadata } => Some(&metadata.image_sha),

@@ -184,6 +184,12 @@ pub enum PipelineError {
         /// The environment.
         environment: String,
     },
+    /// The ledger entry is no watch.
+    #[error("ledger entry {entry} is no watch of a rollout")]
+    NotAWatch {
+        /// The entry.
+        entry: u64,
+    },
     /// The entry is no decision.
     #[error("ledger entry {entry} is no decision of the guard")]
     NotADecision {
@@ -211,6 +217,7 @@ impl Diagnose for PipelineError {
             | Self::TargetKind { .. }
             | Self::NotEscalated { .. }
             | Self::NotADecision { .. }
+            | Self::NotAWatch { .. }
             | Self::ImageAbsent { .. }
             | Self::NoProject { .. }
             | Self::NothingSigns
@@ -258,6 +265,7 @@ impl Diagnose for PipelineError {
             Self::NotScanned { .. } => "SCN-011",
             Self::NotEscalated { .. } => "POL-002",
             Self::NotADecision { .. } => "POL-003",
+            Self::NotAWatch { .. } => "PIP-019",
             Self::FactsUnreadable { .. } => "POL-004",
             Self::Target(_) | Self::LockUnknown { .. } => "DEP-112",
         }
@@ -334,6 +342,7 @@ impl Diagnose for PipelineError {
             Self::NotEscalated { environment } => format!(
                 "nothing was recorded; `plimsoll status --env {environment}` shows what is in force; a mode set by hand is `[verification] mode`"
             ),
+            Self::NotAWatch { .. } => "`plimsoll watch replay` without an entry lists the watches".into(),
             Self::NotADecision { .. } => "`plimsoll policy replay` without an entry lists the decisions".into(),
             Self::FactsUnreadable { .. } => {
                 "a newer version may have written it: use that; otherwise run `plimsoll ledger verify`".into()
@@ -446,6 +455,13 @@ pub const PAGES: &[Page] = &[
         what: "The facts that the ledger keeps of a decision are not in a form that this version reads.",
         why: "A decision that cannot be decided again cannot be checked.",
         how: "Use the version that wrote it, or a newer one. `plimsoll ledger verify` tells whether the entry was changed.",
+    },
+    Page {
+        code: "PIP-019",
+        name: "not-a-watch",
+        what: "`watch replay` judges a recorded watch again, and this ledger entry is something else.",
+        why: "Only a watch has kept what was seen.",
+        how: "`plimsoll watch replay` without an entry goes through the newest watches and shows their entries.",
     },
     Page {
         code: "PIP-001",

@@ -25,6 +25,7 @@ mod sign;
 mod status;
 mod target;
 mod verify;
+pub mod watch;
 
 use std::time::{Duration, Instant};
 
@@ -71,6 +72,7 @@ async fn into_environment(context: &Context, request: RolloutRequest) -> Result<
     let started = Instant::now();
     let RolloutRequest { asked, dry_run, wait } = request;
     let environment = context.environment(&asked.environment)?.clone();
+    watch::declared(&environment)?;
     let target = target::Running::open(context, &environment)?;
     if !dry_run {
         policy::approve(context, &asked).await?;

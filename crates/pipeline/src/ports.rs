@@ -26,15 +26,14 @@ impl Clock for WallClock {
     }
 }
 
-/// The judge of a version that does not read metrics yet: what was declared
-/// was not looked at, and that is what is said and recorded. No data is never
-/// a pass (DEP-6).
+/// The judge where what was declared cannot be looked at while both releases
+/// serve: that is what is said and recorded. No data is never a pass (DEP-6).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unread;
 
 impl Judge for Unread {
     fn judge<'a>(&'a self, _: &'a Plan, _: u32, _: bool) -> BoxFuture<'a, Verdict> {
-        let why = "this version reads no metrics; crashes and failed probes alone decided";
+        let why = "metrics are not compared on this target yet; crashes and failed probes alone decided";
         Box::pin(std::future::ready(Verdict::InsufficientData(why.into())))
     }
 }

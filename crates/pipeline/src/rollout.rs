@@ -16,8 +16,8 @@ use plimsoll_model::{Decision, Event, Failure, Progress, Release};
 use plimsoll_oci::ImageSource;
 use plimsoll_rollout_core::machine::{End, LockStatus, Verdict};
 use plimsoll_rollout_core::{
-    Deadlines, Lease, Migrator, NoMetrics, NoMigrations, Outcome, Phase, Plan, PlanRecord, Ports, State,
-    Unfinished, execute,
+    Deadlines, Judge, Lease, Migrator, NoMetrics, NoMigrations, Outcome, Phase, Plan, PlanRecord, Ports,
+    State, Unfinished, execute,
 };
 
 use crate::blocking;
@@ -27,6 +27,7 @@ use crate::migrations::deployed::ReleaseMigrations;
 use crate::ports::{LedgerJournal, LedgerLease, Unread, WallClock};
 use crate::presence::Presence;
 use crate::target::{self, Running as RunningTarget};
+use crate::watch::{self, Watching};
 
 /// How long between two looks at the target.
 const POLL: Duration = Duration::from_millis(100);
@@ -55,6 +56,12 @@ pub(crate) fn plan(
     decision_entry: u64,
 ) -> Result<Plan, Failure> {
     let created = Timestamp::now();
+    let compare_sec = match facts.request.rollout {
+        // What one goes back to was judged when it came.
+        RolloutKind::Deploy if facts.running.is_some() => watch::compare_sec(environment),
+        _ => 0,
+    };
+    let bake = environment.watch.as_ref().map(|watch| watch.bake).filter(|_| compare_sec == 0);
     let seconds = |duration: Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
     let record = PlanRecord {
         rollout: rollout_name(environment, approved.release(), created),
@@ -69,7 +76,8 @@ pub(crate) fn plan(
         max_unavailable: environment.max_unavailable,
         deadlines: Deadlines {
             rollout_sec: seconds(environment.bounds.rollout),
-            bake_sec: environment.watch.as_ref().map_or(0, |watch| seconds(watch.bake)),
+            compare_sec,
+            bake_sec: bake.map_or(0, seconds),
             keep_sec: seconds(environment.bounds.keep_previous),
             drain_sec: seconds(environment.bounds.drain),
             probe_grace_sec: seconds(environment.bounds.probe_grace),
@@ -239,12 +247,18 @@ pub(crate) async fn drive(
     let declared =
         context.environment(&plan.environment)?.watch.as_ref().is_some_and(|watch| !watch.metrics.is_empty());
     let migrations = migrations(context, plan).await?;
+    let watching = Watching::of(context, plan)?;
+    let judge: &dyn Judge = match &watching {
+        Some(watching) => watching,
+        None if declared && plan.kind == RolloutKind::Deploy && plan.from.is_some() => &Unread,
+        None => &NoMetrics,
+    };
     let undoing = std::sync::atomic::AtomicBool::new(true);
     let ports = Ports {
         target: target.target(),
         journal: &journal,
         lease,
-        judge: if declared { &Unread } else { &NoMetrics },
+        judge,
         migrator: migrations.as_ref().map_or(&NoMigrations as &dyn Migrator, |migrations| migrations),
         clock: &WallClock,
         observer: &*context.observer,

@@ -197,6 +197,7 @@ pub async fn verify(context: &Context, request: VerifyRequest) -> Result<VerifyR
         on_target: Lookup::Absent,
         evidence: proven,
         verified_before: None,
+        regressed: None,
         contract: None,
         schema: None,
         version: None,

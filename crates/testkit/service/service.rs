@@ -11,6 +11,7 @@
 //! | `exit` | writes two lines and ends with status 3 before it listens |
 //! | `crash` | is ready, and ends with status 4 `AFTER_MS` after its first healthy answer |
 //! | `slow-start` | listens after `AFTER_MS` |
+//! | `fails` | is ready, and answers everything but `/healthz` with 500 |
 //!
 //! | path | answer |
 //! |---|---|
@@ -120,7 +121,8 @@ fn serve(stream: TcpStream, commit: &str, mode: &str, after: Duration) -> std::i
                 if path == "/slow" {
                     std::thread::park_timeout(Duration::from_millis(500));
                 }
-                answer(&mut writer, "200 OK", &format!("{{\"commit\":\"{commit}\"}}"))?;
+                let status = if mode == "fails" { "500 Internal Server Error" } else { "200 OK" };
+                answer(&mut writer, status, &format!("{{\"commit\":\"{commit}\"}}"))?;
             }
         }
     }

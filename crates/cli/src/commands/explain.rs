@@ -22,6 +22,7 @@ pub(crate) fn pages() -> Vec<&'static Page> {
         plimsoll_evidence_migration_lint::RULE_PAGES,
         plimsoll_evidence_sbom::PAGES,
         plimsoll_evidence_trust::PAGES,
+        plimsoll_health::PAGES,
         plimsoll_image::PAGES,
         plimsoll_ledger::PAGES,
         plimsoll_oci::PAGES,
@@ -39,6 +40,7 @@ pub(crate) fn pages() -> Vec<&'static Page> {
         plimsoll_rollout_local::PAGES,
         plimsoll_rollout_migrate::PAGES,
         plimsoll_rollout_switch::PAGES,
+        plimsoll_watch::PAGES,
     ]
     .into_iter()
     .flatten()

@@ -26,6 +26,7 @@ mod status;
 mod verify;
 mod verify_bundle;
 mod version;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -82,6 +83,7 @@ pub(crate) fn run(cli: Cli) -> u8 {
         Command::Attest(arguments) => sign::attest(&session, &arguments),
         Command::Keys(arguments) => keys::run(&session, &arguments),
         Command::VerifyBundle(arguments) => verify_bundle::run(&session, &arguments),
+        Command::Watch(arguments) => watch::run(&session, arguments),
         Command::Policy(arguments) => policy::run(&session, arguments),
         Command::Ledger(arguments) => ledger::run(&session, &arguments),
         Command::Metrics(arguments) => metrics::run(&session, &arguments),

@@ -4,21 +4,32 @@ use std::time::Duration;
 
 use plimsoll_model::event::{RolloutKind, RolloutOutcome};
 use plimsoll_model::{Decision, Failure, Outcome};
+use plimsoll_pipeline::policy::Approval;
 use plimsoll_pipeline::{Asked, RolloutReport, RolloutRequest};
 use plimsoll_rollout_core::machine::Verdict;
 
 use super::{Session, commit, duration as parse_duration, metadata};
 use crate::args::{Deploy, Down, Rollback, Up};
+use crate::error::CliError;
 use crate::printer::{bold, columns, dim, duration, outcome_word, shorten};
 
 /// Deploys a commit.
 pub(crate) fn deploy(session: &Session, arguments: &Deploy) -> Result<u8, Failure> {
+    /// The check that `--retry` answers for.
+    const TAKEN_BACK: &str = "DEP-201";
+    let mut approvals = arguments.approvals.given()?;
+    if let Some(reason) = &arguments.retry {
+        if reason.trim().is_empty() {
+            return Err(CliError::Argument { text: reason.clone(), expected: "a reason" }.into());
+        }
+        approvals.push(Approval { code: TAKEN_BACK.into(), reason: reason.clone() });
+    }
     let asked = Asked {
         sha: commit(&arguments.sha, "deployed")?,
         environment: arguments.env.clone(),
         rollout: RolloutKind::Deploy,
         metadata: metadata(arguments.metadata.as_deref())?,
-        approvals: arguments.approvals.given()?,
+        approvals,
         approve_for: arguments.approvals.long()?,
     };
     let request =

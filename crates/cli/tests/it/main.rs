@@ -23,4 +23,5 @@ mod rebuild;
 mod release;
 mod schema;
 mod traffic;
+mod watch;
 mod world;

@@ -119,6 +119,10 @@ pub struct Facts {
     /// for this environment, from the ledger.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub verified_before: Option<VerifiedBefore>,
+    /// That the watch took the commit back from this environment since it last
+    /// served there, from the ledger.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub regressed: Option<Regressed>,
     /// What the release changes for the clients of its API. None: `[contract]`
     /// is not configured.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -141,6 +145,17 @@ pub struct VerifiedBefore {
     pub entry: u64,
     /// What verified then.
     pub signed: Signed,
+}
+
+/// The watch took a commit back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Regressed {
+    /// The ledger's entry of that rollout's end.
+    pub entry: u64,
+    /// When.
+    pub at: Timestamp,
+    /// What was seen.
+    pub reason: String,
 }
 
 impl Facts {

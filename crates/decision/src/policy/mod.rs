@@ -22,6 +22,7 @@ mod migrations_attested;
 mod migrations_intact;
 mod migrations_safe;
 mod no_silent_rollback;
+mod not_regressed;
 mod overrides;
 mod provenance;
 mod push_verified;
@@ -60,6 +61,7 @@ pub const RULES: &[Rule] = &[
     branch_ancestry::RULE,
     clean_build::RULE,
     no_silent_rollback::RULE,
+    not_regressed::RULE,
     deployed_before::RULE,
     signature::RULE,
     signature_coverage::RULE,
@@ -94,6 +96,7 @@ pub const PAGES: &[Page] = &[
     branch_ancestry::PAGE,
     clean_build::PAGE,
     no_silent_rollback::PAGE,
+    not_regressed::PAGE,
     deployed_before::PAGE,
     signature::PAGE,
     signature_coverage::PAGE,
@@ -298,6 +301,7 @@ pub(crate) mod tests {
                 foreign: Vec::new(),
             }),
             verified_before: None,
+            regressed: None,
             contract: None,
             schema: None,
             version: None,

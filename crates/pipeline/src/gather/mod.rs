@@ -9,11 +9,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use plimsoll_config::Environment;
 use plimsoll_decision::{
-    EnvironmentFacts, EvidenceFacts, Facts, ManifestFacts, Proof, Recorded, Relation, Request, VerifiedBefore,
+    EnvironmentFacts, EvidenceFacts, Facts, ManifestFacts, Proof, Recorded, Regressed, Relation, Request,
+    VerifiedBefore,
 };
 use plimsoll_image::Source;
 use plimsoll_ledger::Ledger;
-use plimsoll_model::event::RolloutKind;
+use plimsoll_model::event::{RolloutKind, RolloutOutcome};
 use plimsoll_model::{BuildMetadata, Class, Commit, Failure, Lookup, Release, RepositoryType};
 use plimsoll_oci::{ImageConfig, Layout, Manifest, ManifestKind};
 use plimsoll_registry::client::{ManifestAt, Reader};
@@ -158,6 +159,7 @@ pub(crate) async fn facts(context: &Context, asked: &Asked, target: &dyn OnTarge
         on_target,
         evidence,
         verified_before: of_ledger.verified_before,
+        regressed: of_ledger.regressed,
         contract,
         schema,
         version,
@@ -234,6 +236,7 @@ const MOST_RELEASES: usize = 11;
 
 struct OfLedger {
     deployed: Vec<plimsoll_ledger::views::Deployed>,
+    regressed: Option<Regressed>,
     known_since: Option<Timestamp>,
     recorded: Lookup<Recorded>,
     running: Option<Release>,
@@ -271,6 +274,7 @@ fn of_ledger(
     let same = builds.iter().filter(|build| Some(build.metadata.image_digest) == digest);
     Ok(OfLedger {
         deployed: ledger.deployed_before(&asked.environment, MOST_RELEASES)?,
+        regressed: regressed(ledger, asked)?,
         known_since: same.map(|build| build.at).min(),
         coverage: policy::coverage(ledger, &asked.environment)?,
         overrides: policy::overrides(ledger, &asked.environment, &asked.sha, now)?,
@@ -281,6 +285,22 @@ fn of_ledger(
         running: ledger.current(&asked.environment)?.map(|running| running.release),
         deployed_before: deployed.is_some(),
     })
+}
+
+/// Whether the last end of a rollout of the commit here was that the watch took it
+/// back.
+fn regressed(ledger: &Ledger, asked: &Asked) -> Result<Option<Regressed>, Failure> {
+    const LOOK_BACK: u64 = 200;
+    let rollouts = ledger.rollouts(Some(&asked.environment), LOOK_BACK)?;
+    let last = rollouts
+        .into_iter()
+        .filter(|rollout| rollout.to.sha() == &asked.sha)
+        .find(|rollout| matches!(rollout.outcome, RolloutOutcome::Succeeded | RolloutOutcome::RolledBack));
+    Ok(last.filter(|rollout| rollout.outcome == RolloutOutcome::RolledBack).map(|rollout| Regressed {
+        entry: rollout.entry,
+        at: rollout.at,
+        reason: rollout.reason,
+    }))
 }
 
 /// What an earlier decision for this environment knew of the commit.

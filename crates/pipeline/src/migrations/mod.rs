@@ -1,8 +1,8 @@
 //! The migrations of a release: read from a folder or a commit, judged, and
 //! recorded as what the release brings and needs (MIG-1, MIG-4).
 
-pub(crate) mod deployed;
 pub mod backfill;
+pub(crate) mod deployed;
 mod error;
 mod files;
 pub(crate) mod found;
