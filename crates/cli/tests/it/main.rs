@@ -16,6 +16,7 @@ mod keys;
 mod lies;
 #[path = "../../src/commands/demo/load.rs"]
 mod load;
+mod migrate_lint;
 mod migrate_run;
 mod outputs;
 mod pairs;

@@ -173,6 +173,16 @@ impl World {
         world
     }
 
+    /// A world without a service: for commands that need no project.
+    pub(crate) fn bare() -> Self {
+        Self {
+            registry: TestRegistry::start(),
+            repo: Repo::init(),
+            listen: [free_address(), free_address()],
+            named: Vec::new(),
+        }
+    }
+
     /// A world with one release that is built, and deployed to `trial`.
     pub(crate) fn with_release() -> (Self, Commit) {
         let mut world = Self::new();
