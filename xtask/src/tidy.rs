@@ -101,7 +101,22 @@ const EDGES: &[(&str, &[&str])] = &[
             "watch",
         ],
     ),
-    ("fuzz", &["evidence-advisories", "evidence-sbom", "evidence-secrets", "evidence-trust", "model", "oci"]),
+    (
+        "fuzz",
+        &[
+            "database",
+            "evidence-advisories",
+            "evidence-contract",
+            "evidence-migration-lint",
+            "evidence-sbom",
+            "evidence-secrets",
+            "evidence-trust",
+            "model",
+            "oci",
+            "release",
+            "watch",
+        ],
+    ),
     ("testkit", &["decision", "evidence-trust", "ledger", "model", "oci", "registry", "rollout-core"]),
     ("testkit-cluster", &[]),
 ];

@@ -1,6 +1,7 @@
 //! What is fuzzed: one module for each crate.
 
 mod advisories;
+mod release;
 mod sbom;
 mod secrets;
 mod trust;
@@ -54,6 +55,13 @@ pub static TARGETS: &[Target] = &[
     target("version", advisories::version),
     target("secret", secrets::file),
     target("layer", secrets::layer),
+    target("contract", release::contract),
+    target("postgres", release::postgres),
+    target("sqlite", release::sqlite),
+    target("changelog", release::changelog),
+    target("version-manifest", release::version_manifest),
+    target("exposition", release::exposition),
+    target("database-url", release::database_url),
 ];
 
 /// What is in the target's folder of seeds, by name.

@@ -12,8 +12,7 @@ use super::{Bench, Outcome, measure};
 const ROWS: u64 = 5_000_000;
 
 pub(crate) fn run(bench: &Bench, figures: &mut Figures) -> Outcome<()> {
-    let (rows, rounds, seconds) =
-        if bench.quick { (200_000, 1, 3) } else { (ROWS, bench.rounds.max(3), 15) };
+    let (rows, rounds, seconds) = if bench.quick { (200_000, 1, 3) } else { (ROWS, bench.rounds.max(3), 15) };
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command.args([
