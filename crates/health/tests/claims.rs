@@ -129,7 +129,7 @@ fn what_was_recorded_is_judged_the_same_again() {
         let recorded = serde_json::to_string(&(&evidence, &report)).unwrap();
         let (read, said): (plimsoll_health::Evidence, plimsoll_health::Report) =
             serde_json::from_str(&recorded).unwrap();
-        assert_eq!(read, evidence);
+        assert_eq!((&read, &said), (&evidence, &report));
         let again = judge(&read, &said.settings);
         assert_eq!(serde_json::to_string(&again).unwrap(), serde_json::to_string(&report).unwrap());
         assert!(recorded.len() < 20_000, "{} bytes", recorded.len());
