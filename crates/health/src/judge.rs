@@ -55,7 +55,8 @@ pub struct MetricReport {
     /// For how long both were seen side by side, in seconds.
     pub side_by_side_sec: u32,
     /// The rate of the new release over that of the old one, with an interval
-    /// of 95 % that holds however often one looks. None without any event.
+    /// of 95 % that holds however often one looks, over the whole watch and with
+    /// bursts weighed down. None without any event.
     pub ratio: Option<Interval>,
     /// The strongest evidence so far that the new release is worse: at least
     /// `1 / alpha` is enough. At most 10^15.

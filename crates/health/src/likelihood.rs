@@ -286,7 +286,8 @@ impl Interval {
 }
 
 /// The common ratio of the rates over windows whose shares and rates differ
-/// (Mantel and Haenszel): `None` without events on the other side.
+/// (Mantel and Haenszel), bursts weighed down as in the interval: `None`
+/// without events on the other side.
 pub(crate) fn estimate(splits: &[Split]) -> Option<f64> {
     let (above, below) = sums(splits);
     (below > 0.0).then(|| above / below)
@@ -295,7 +296,11 @@ pub(crate) fn estimate(splits: &[Split]) -> Option<f64> {
 /// Numerator and denominator of the estimate.
 fn sums(splits: &[Split]) -> (f64, f64) {
     splits.iter().fold((0.0, 0.0), |(above, below), split| {
-        (above + split.events * (1.0 - split.share), below + (split.total - split.events) * split.share)
+        let other = split.total - split.events;
+        (
+            above + split.weight * split.events * (1.0 - split.share),
+            below + split.weight * other * split.share,
+        )
     })
 }
 

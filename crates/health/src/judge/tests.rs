@@ -227,7 +227,7 @@ fn what_fails_after_a_good_hour_is_found_soon_and_dated() {
     let found = one(counted(failures(), good));
     let Reason::Worse { window, since_sec, .. } = found.reason else { panic!("{}", found.line()) };
     assert!((180..196).contains(&window) && (1790..=1810).contains(&since_sec), "{window} {since_sec}");
-    assert!(found.line().contains("; from 30 min on new "), "{}", found.line());
+    assert!(found.line().contains("regressed. from 30 min on new "), "{}", found.line());
 }
 
 #[test]
