@@ -1,7 +1,8 @@
 //! Errors come in bursts: one lost connection fails forty requests of one
 //! replica. A test that takes them for forty independent errors calls healthy
-//! releases regressed. So each window's evidence is raised to a power of at
-//! most 1, which keeps it valid (see [`crate::likelihood`]), by three estimates.
+//! releases regressed. So each window's evidence against the new release is
+//! raised to a power of at most 1, which keeps it valid (see
+//! [`crate::likelihood`]), by three estimates.
 //!
 //! - **How alike events of one window are.** With the correlation `rho` of two
 //!   events in a window, `n` of them are worth `n / (1 + (n − 1)·rho)`
@@ -28,9 +29,9 @@ const GUESS_WORTH: f64 = 3.0;
 const BLOCKS_GUESS: f64 = 1.0;
 const BLOCKS_WORTH: f64 = 2.0;
 
-/// How many windows back the cap looks and how many make a block, and how much more than their average a
-/// window may count.
+/// How many windows back the cap looks, and how many make a block.
 const RECENT: usize = 6;
+/// How many times the average of those a window may count.
 const GROWTH: f64 = 2.0;
 
 /// What has been learnt about bursts so far.

@@ -55,10 +55,11 @@ pub struct MetricReport {
     /// For how long both were seen side by side, in seconds.
     pub side_by_side_sec: u32,
     /// The rate of the new release over that of the old one, with an interval
-    /// of 95 % that holds however often one looks. None without any event.
+    /// of 95 % that holds however often one looks, over the whole watch and with
+    /// bursts weighed down. None without any event.
     pub ratio: Option<Interval>,
     /// The strongest evidence so far that the new release is worse: at least
-    /// `1 / alpha` is enough.
+    /// `1 / alpha` is enough. At most 10^15.
     pub e_value: f64,
     /// This metric's part of the probability of a false alarm.
     pub alpha: f64,
@@ -204,18 +205,37 @@ fn metric(counted: &Counted, settings: &Settings, alpha: f64) -> MetricReport {
         metric: metric.clone(),
         verdict,
         reason,
-        candidate,
-        stable,
+        candidate: candidate.rounded(),
+        stable: stable.rounded(),
         side_by_side_sec: u32::try_from(beside().count()).unwrap_or(u32::MAX).saturating_mul(window_sec),
-        ratio: ratio.map(|interval| if metric.swapped() { interval.inverted() } else { interval }),
-        e_value: comparison.greatest.exp().min(f64::MAX),
-        alpha,
-        dispersion: comparison.factor,
+        ratio: ratio.map(|interval| {
+            let interval = if metric.swapped() { interval.inverted() } else { interval };
+            Interval {
+                estimate: interval.estimate.map(settled),
+                low: settled(interval.low),
+                high: interval.high.map(settled),
+            }
+        }),
+        e_value: e_value(comparison.greatest),
+        alpha: settled(alpha),
+        dispersion: settled(comparison.factor),
         power,
         below: (candidate.events <= 0.0 && candidate.exposure > 0.0 && !metric.swapped())
-            .then(|| rule_of_three(candidate.exposure, metric.bounded())),
+            .then(|| settled(rule_of_three(candidate.exposure, metric.bounded()))),
         limit: limit.map(|(report, _)| report),
     }
+}
+
+/// Seven digits: what is recorded survives JSON unchanged, so that it can be
+/// compared when it is judged again.
+fn settled(value: f64) -> f64 {
+    format!("{value:.6e}").parse().unwrap_or(value)
+}
+
+/// The e-value of a logarithm; beyond a thousand million million it says no
+/// more.
+fn e_value(log: f64) -> f64 {
+    settled(log.exp().min(1e15))
 }
 
 /// Zero events in `n` units bound the rate by 3/n at 95 % (the exact figure is
@@ -238,7 +258,7 @@ struct Bar {
 }
 
 /// Whatever has to be seen for at least this long before it decides.
-const PERSIST_SEC: f64 = 50.0;
+const PERSIST_SEC: f64 = 45.0;
 
 impl Bar {
     fn new(alpha: f64, window_sec: u32) -> Self {
@@ -305,7 +325,7 @@ fn beside_limit(counted: &Counted, limit: f64, bar: Bar, alpha: f64) -> (LimitRe
             at = Some(window.index);
         }
     }
-    (LimitReport { candidate, e_value: greatest.exp().min(f64::MAX), alpha }, at)
+    (LimitReport { candidate: candidate.rounded(), e_value: e_value(greatest), alpha: settled(alpha) }, at)
 }
 
 /// What kept the two from being compared, if anything did.

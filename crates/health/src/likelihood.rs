@@ -15,8 +15,9 @@
 //! `r > 1` and for a mixture of them; it ever reaches `1/alpha` with at most
 //! probability `alpha` (Ville). Each window has its own `w`: shares and rates
 //! may drift, since windows are not pooled. A power of `L` below 1 keeps the
-//! property (Jensen), which is how bursts are weighed
-//! ([`crate::dispersion`]).
+//! property (Jensen), and so does taking less than `L` in some outcomes: bursts
+//! are weighed down where they speak against the new release, and not where
+//! they speak for it ([`crate::dispersion`]).
 //!
 //! Sources: A. Wald, Sequential Tests of Statistical Hypotheses (1945);
 //! M. Lindon, C. Sanden, V. Shirikian, Rapid Regression Detection in Software
@@ -194,7 +195,9 @@ impl Mixture {
         let (above, below) = (split.events * (1.0 - split.share), other.events * split.share);
         let seen = Since { index: split.index, side, other, above, below };
         self.add(split.total > 0.0, &seen, |at| {
-            split.weight * (split.events * LN_RATIOS[at] - split.total * terms.0[at])
+            let whole = split.events * LN_RATIOS[at] - split.total * terms.0[at];
+            // What speaks for the release counts in full.
+            whole.min(split.weight * whole)
         });
     }
 
@@ -283,7 +286,8 @@ impl Interval {
 }
 
 /// The common ratio of the rates over windows whose shares and rates differ
-/// (Mantel and Haenszel): `None` without events on the other side.
+/// (Mantel and Haenszel), bursts weighed down as in the interval: `None`
+/// without events on the other side.
 pub(crate) fn estimate(splits: &[Split]) -> Option<f64> {
     let (above, below) = sums(splits);
     (below > 0.0).then(|| above / below)
@@ -292,7 +296,11 @@ pub(crate) fn estimate(splits: &[Split]) -> Option<f64> {
 /// Numerator and denominator of the estimate.
 fn sums(splits: &[Split]) -> (f64, f64) {
     splits.iter().fold((0.0, 0.0), |(above, below), split| {
-        (above + split.events * (1.0 - split.share), below + (split.total - split.events) * split.share)
+        let other = split.total - split.events;
+        (
+            above + split.weight * split.events * (1.0 - split.share),
+            below + split.weight * other * split.share,
+        )
     })
 }
 
@@ -433,6 +441,42 @@ mod tests {
                 assert!(expected <= below, "{share} {ratio}: {expected}");
                 assert!(ratio < 1.0 || expected > 0.999, "{share}: {expected}");
             }
+        }
+    }
+
+    /// The same over several windows with parts that begin later, and with all
+    /// that is taken off for bursts: every course of three windows.
+    #[test]
+    fn the_expectation_over_windows_is_at_most_one() {
+        let windows = [(3u32, 0.3), (2, 0.6), (4, 0.1)];
+        let choose = |n: u32, k: u32| (0..k).fold(1.0, |c, i| c * f64::from(n - i) / f64::from(i + 1));
+        let expected = |most: f64, weighed: bool| {
+            let mut sum = 0.0;
+            for course in 0..60u32 {
+                let events = [course % 4, course / 4 % 3, course / 12];
+                let (mut mixture, mut dispersion) = (Mixture::new(most), Dispersion::new(10));
+                let mut probability = 1.0;
+                for ((total, share), events) in windows.into_iter().zip(events) {
+                    let (rest, x) = (total - events, f64::from(events));
+                    probability *=
+                        choose(total, events) * f64::powf(share, x) * f64::powf(1.0 - share, rest.into());
+                    let weight = if weighed { dispersion.weigh(x, total.into(), share) } else { 1.0 };
+                    mixture.split(&Split {
+                        index: 0,
+                        exposure: 1.0,
+                        events: x,
+                        total: total.into(),
+                        share,
+                        weight,
+                    });
+                }
+                sum += probability * mixture.log().exp();
+            }
+            sum
+        };
+        assert!((expected(f64::INFINITY, false) - 1.0).abs() < 1e-9, "{}", expected(f64::INFINITY, false));
+        for (most, weighed) in [(0.5, false), (0.5, true), (f64::INFINITY, true)] {
+            assert!(expected(most, weighed) < 1.0, "{most} {weighed}: {}", expected(most, weighed));
         }
     }
 

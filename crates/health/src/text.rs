@@ -48,14 +48,14 @@ impl MetricReport {
     pub fn why(&self) -> String {
         match &self.reason {
             Reason::Worse { since_sec, candidate, stable, .. } => {
-                let late = if *since_sec >= LATE_SEC {
+                // All that went well before would only blur the numbers.
+                let seen = if *since_sec >= LATE_SEC {
                     let (new, old) = (self.side(candidate), self.side(stable));
-                    format!("; from {} on new {new}, old {old}", seconds(*since_sec))
+                    format!("from {} on new {new}, old {old}", seconds(*since_sec))
                 } else {
-                    String::new()
+                    self.comparison()
                 };
-                let needed = short(1.0 / self.alpha);
-                format!("{}{late} (evidence {} of {needed} needed)", self.comparison(), short(self.e_value))
+                format!("{seen} (evidence {} of {} needed)", short(self.e_value), short(1.0 / self.alpha))
             }
             Reason::OverLimit { .. } => self.over_limit(),
             Reason::Irrelevant => format!(

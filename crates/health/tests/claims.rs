@@ -59,6 +59,22 @@ fn the_table_in_the_docs_has_every_scenario() {
     }
 }
 
+/// The lines shown there are what such watches say.
+#[test]
+fn the_lines_in_the_docs_are_what_is_said() {
+    let docs = include_str!("../../../docs/watch.md");
+    for (name, minutes) in [
+        ("100 a minute, tenfold", 12),
+        ("20,000 a minute, all fail after 15 minutes", 18),
+        ("1,000 a minute", 10),
+        ("5 a minute", 10),
+    ] {
+        let watch = Scenario { minutes, ..*scenario(name) };
+        let line = judge(&observe(&watch, 1).0, &Settings::default()).sentence();
+        assert!(docs.contains(&format!("\n{line}\n")), "docs/watch.md lacks\n{line}");
+    }
+}
+
 #[test]
 fn sick_releases_are_found_in_time() {
     // Issue and docs: six minutes in the median, two minutes for
@@ -129,7 +145,7 @@ fn what_was_recorded_is_judged_the_same_again() {
         let recorded = serde_json::to_string(&(&evidence, &report)).unwrap();
         let (read, said): (plimsoll_health::Evidence, plimsoll_health::Report) =
             serde_json::from_str(&recorded).unwrap();
-        assert_eq!(read, evidence);
+        assert_eq!((&read, &said), (&evidence, &report));
         let again = judge(&read, &said.settings);
         assert_eq!(serde_json::to_string(&again).unwrap(), serde_json::to_string(&report).unwrap());
         assert!(recorded.len() < 20_000, "{} bytes", recorded.len());

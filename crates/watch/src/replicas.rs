@@ -55,7 +55,7 @@ impl Replicas {
 
     async fn read(&self, replica: &Replica) -> Lookup<Exposition> {
         let Some(url) = &replica.metrics else {
-            return Lookup::Absent;
+            return Lookup::Unknown(format!("replica {} has no address for metrics", replica.name));
         };
         let request = self.client.get(url).header(http::header::ACCEPT, ACCEPT);
         let answer = match fetch::fetch(request, self.bounds).await {

@@ -47,6 +47,8 @@ pub(crate) enum Trouble {
     /// A client or a connection of one replica fails many requests at once:
     /// every five minutes, eight at a time on average, up to dozens.
     Bursts,
+    /// Failures come ten at a time, all of one replica, all the time.
+    Clusters,
     /// For half a minute one replica fails ten times as often, each replica
     /// every half hour on average.
     BadSpells,
@@ -228,7 +230,11 @@ fn move_on(
             probability *= if replica.spell > 0 { 10.0 } else { 1.0 };
             replica.spell = replica.spell.saturating_sub(1);
         }
-        let mut failed = random.binomial(requests, probability.min(1.0));
+        let mut failed = if scenario.has(Trouble::Clusters) {
+            (10.0 * random.poisson(requests * probability / 10.0)).min(requests)
+        } else {
+            random.binomial(requests, probability.min(1.0))
+        };
         if scenario.has(Trouble::Bursts) && random.chance(of_all / 30.0) {
             let burst = (-8.0 * random.0.f64().max(1e-9).ln()).ceil();
             requests += burst;
@@ -303,6 +309,8 @@ pub(crate) const HEALTHY: &[Scenario] = &[
     Scenario::healthy("20 a minute, bursts", 20.0, &[Trouble::Bursts]),
     Scenario::healthy("100 a minute, bursts", 100.0, &[Trouble::Bursts]),
     Scenario::healthy("1,000 a minute, bursts", 1000.0, &[Trouble::Bursts]),
+    Scenario::healthy("1,000 a minute, failures in tens", 1000.0, &[Trouble::Clusters]),
+    Scenario::healthy("20,000 a minute, failures in tens", 20_000.0, &[Trouble::Clusters]),
     Scenario::healthy("1,000 a minute, bad spells of a replica", 1000.0, &[Trouble::BadSpells]),
     Scenario::healthy("20,000 a minute, bad spells of a replica", 20_000.0, &[Trouble::BadSpells]),
     Scenario::healthy("1,000 a minute, frequent bad spells", 1000.0, &[Trouble::FrequentBadSpells]),
@@ -336,6 +344,7 @@ pub(crate) const SICK: &[Scenario] = &[
     Scenario::healthy("1,000 a minute, tenfold", 1000.0, &[]).worse(10.0),
     Scenario::healthy("1,000 a minute, all fail", 1000.0, &[]).worse(200.0),
     Scenario::healthy("1,000 a minute, bursts, tenfold", 1000.0, &[Trouble::Bursts]).worse(10.0),
+    Scenario::healthy("1,000 a minute, failures in tens, tenfold", 1000.0, &[Trouble::Clusters]).worse(10.0),
     Scenario::healthy("1,000 a minute, new release has a tenth, tenfold", 1000.0, &[])
         .shares(0.1, 0.1)
         .worse(10.0),

@@ -311,6 +311,9 @@ fn a_break_that_is_left_out_is_found() {
     assert_eq!(again.changelog.to_string(), broken);
     let restored = written(&broken, &target, &Update { restore: true, ..wanted(&facts()) });
     assert!(checked(&restored, &target.name(), &facts()).decision.allowed);
+    // Also where nothing is released yet: somebody took it out.
+    let unreleased = without("no longer returns", &written("", &Target::Unreleased, &wanted(&facts())));
+    assert_eq!(codes(&checked(&unreleased, &Name::Unreleased, &facts())), ["CHG-003"]);
     // Other lines may be left out by hand.
     assert!(checked(&without("0007_fax", &text), &target.name(), &facts()).decision.allowed);
 }

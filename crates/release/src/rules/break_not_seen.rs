@@ -39,13 +39,15 @@ mod tests {
     use plimsoll_model::Lookup;
 
     use super::*;
-    use crate::rules::testing::{after, api, assert_next, assert_silent, commits};
+    use crate::facts::StepClass;
+    use crate::rules::testing::{after, api, assert_next, assert_silent, commits, schema};
 
     #[test]
     fn a_break_without_evidence_is_named_and_counts() {
         let facts = Facts { commits: Lookup::Found(commits(&["feat!: new ids"])), ..after("1.2.3") };
         assert_next(&facts, PAGE.code, "2.0.0");
         assert_silent(&Facts { api: api(ApiLevel::Breaking), ..facts.clone() }, PAGE.code);
+        assert_silent(&Facts { schema: schema(StepClass::Contract), ..facts.clone() }, PAGE.code);
         assert_silent(&Facts { api: Lookup::Absent, ..facts.clone() }, PAGE.code);
         assert_silent(&Facts { api: Lookup::Unknown("no".into()), ..facts }, PAGE.code);
     }

@@ -140,6 +140,7 @@ pub(crate) async fn run(
         waiting: false,
         narrow: None,
         checking: None,
+        in_parts: false,
         look: LOOK,
         not_watched: Vec::new(),
         random: fastrand::Rng::new(),
@@ -224,7 +225,8 @@ struct Run<'a, D> {
     narrow: Option<Key>,
     /// How far the look for rows that are left has come, and where it ends.
     checking: Option<(Option<Key>, Option<Key>)>,
-    /// Rows of one look.
+    /// Whether it is looked at so many rows at a time, since all at once took too long.
+    in_parts: bool,
     look: u64,
     not_watched: Vec<String>,
     random: fastrand::Rng,
@@ -434,6 +436,14 @@ impl<D: Driver> Run<'_, D> {
             }
         };
         let Some(last) = last else { return self.finish(Means::NoRowLeft).await };
+        if !self.in_parts {
+            // One statement reads the table in the table's own order, which is far
+            // faster than by key. Where it takes too long, parts are looked at.
+            return match self.driver.left(None, None).await? {
+                true => self.another_pass(None, &last).await,
+                false => self.finish(Means::NoRowLeft).await,
+            };
+        }
         let end = self.driver.end(above.as_ref(), &last, self.look).await?;
         // Beyond the last key of a moment ago there may be others by now.
         let whole = end.key == last;
@@ -526,7 +536,8 @@ impl<D: Driver> Run<'_, D> {
             self.narrow = self.tried.as_ref().map(|(end, _)| end.clone());
         }
         if self.checking.is_some() {
-            self.look = (self.look / 2).max(1);
+            self.look = if self.in_parts { (self.look / 2).max(1) } else { LOOK };
+            self.in_parts = true;
         }
         let (wait, lost) = match next {
             Next::Smaller(wait) => {

@@ -3,6 +3,10 @@
 
 use crate::record::{FORMAT, Record, TABLE};
 
+/// The most rows that are read of a table, ours or another tool's: twice as many as
+/// there may be files.
+pub(crate) const MOST: usize = 100_000;
+
 /// The columns that are read, in order; times as RFC 3339.
 pub(crate) fn select(table: &str, postgres: bool) -> String {
     let time = |column: &str| {
@@ -14,9 +18,10 @@ pub(crate) fn select(table: &str, postgres: bool) -> String {
     };
     format!(
         "SELECT path, version, checksum, class, release_sha, origin, applied_by, run, {}, {}, duration_ms, \
-         statements, done, done_checksum, in_doubt, failure, backfills, format FROM {table} ORDER BY started_at, path",
+         statements, done, done_checksum, in_doubt, failure, backfills, format FROM {table} ORDER BY started_at, path LIMIT {}",
         time("started_at"),
-        time("finished_at")
+        time("finished_at"),
+        MOST + 1
     )
 }
 
@@ -33,8 +38,16 @@ pub(crate) fn create(table: &str, postgres: bool) -> String {
     )
 }
 
+/// The rows from their texts.
+pub(crate) fn records(rows: &[Vec<Option<String>>]) -> Result<Vec<Record>, String> {
+    if rows.len() > MOST {
+        return Err(format!("it has more than {MOST} rows"));
+    }
+    rows.iter().map(|row| record(row)).collect()
+}
+
 /// A row from its texts.
-pub(crate) fn record(row: &[Option<String>]) -> Result<Record, String> {
+fn record(row: &[Option<String>]) -> Result<Record, String> {
     let text = |at: usize| row.get(at).and_then(Clone::clone);
     let needed = |at: usize, name: &str| text(at).ok_or_else(|| format!("a row has no {name}"));
     fn number<T: std::str::FromStr>(text: Option<String>, name: &str) -> Result<T, String> {

@@ -75,6 +75,9 @@ async fn each_way_not_to_answer_has_its_own_reason() {
     let refused = source().look(&[replica(NEW, "a", nobody().await)]).await.remove(0).readings.remove(0);
     assert!(matches!(&refused, Lookup::Unknown(why) if why.contains("refused")), "{refused:?}");
     assert_eq!(look(Script::Says(says("200 OK", "other_total 1\n"))).await, Lookup::Absent);
+    let nowhere = Replica { metrics: None, ..replica(NEW, "a", nobody().await) };
+    let nowhere = source().look(&[nowhere]).await.remove(0).readings.remove(0);
+    assert_eq!(nowhere, Lookup::Unknown("replica a has no address for metrics".into()));
 }
 
 #[tokio::test]

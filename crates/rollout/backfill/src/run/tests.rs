@@ -42,6 +42,8 @@ struct Fake {
     lost: bool,
     looks: VecDeque<f64>,
     sizes: Vec<u64>,
+    /// How often a look at all rows takes too long.
+    slow_looks: u32,
     again_fails: u32,
 }
 
@@ -68,6 +70,7 @@ impl Fake {
             lost: false,
             looks: VecDeque::new(),
             sizes: Vec::new(),
+            slow_looks: 0,
             again_fails: 0,
         }
     }
@@ -173,6 +176,10 @@ impl Driver for Fake {
     }
 
     async fn left(&mut self, above: Option<&Key>, up_to: Option<&Key>) -> Result<bool, Fault> {
+        if self.slow_looks > 0 && up_to.is_none() && above.is_none() {
+            self.slow_looks -= 1;
+            return Err(Fault::new(Kind::TooLong, "57014", "too long"));
+        }
         if let Some(behind) = self.behind.pop_front() {
             self.rows.insert(behind, 0);
         }
@@ -371,6 +378,18 @@ fn rows_that_are_written_behind_are_done_in_another_pass() {
     fake.behind = (0..50).map(|key| key * 2 + 1).collect();
     let error = go(&mut fake, TELLING).0.unwrap_err();
     assert!(matches!(error, Error::RowsLeft { keep_coming: true, passes: 5, .. }), "{error:?}");
+}
+
+#[test]
+fn a_look_that_takes_too_long_is_made_in_parts() {
+    let mut fake = Fake::new((0..1_000).map(|key| key * 2));
+    fake.slow_looks = 1;
+    fake.behind = [301].into();
+    let (done, told) = go(&mut fake, TELLING);
+    assert_eq!(done.unwrap().proof.means, Means::NoRowLeft);
+    assert_eq!(fake.row.as_ref().unwrap().pass, 2);
+    assert_eq!(told.count(|event| matches!(event, Event::Retry { .. })), 1);
+    assert!(fake.rows.values().all(|count| *count >= 1));
 }
 
 #[test]

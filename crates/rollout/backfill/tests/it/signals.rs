@@ -134,7 +134,9 @@ fn what_is_high_is_seen() {
     let url = server.new_database();
     server.psql(
         &url,
-        &format!("{SETUP}; SELECT pg_create_physical_replication_slot('s', true); INSERT INTO t SELECT g FROM generate_series(2000, 90000) g"),
+        &format!("{SETUP}; SELECT pg_create_physical_replication_slot('s', true);
+             CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.01); RETURN NULL; END';
+             CREATE TRIGGER slow AFTER UPDATE ON t FOR EACH STATEMENT EXECUTE FUNCTION slow(); INSERT INTO t SELECT g FROM generate_series(2000, 90000) g"),
     );
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -13,6 +13,7 @@ use crate::Error;
 use crate::record::{Record, checksum, run_here};
 use crate::report::AdoptReport;
 use crate::session::{Session, Stop};
+use crate::table::MOST;
 use compare::Sum;
 
 /// A tool whose table is understood.
@@ -293,7 +294,15 @@ async fn entries<S: Session>(session: &mut S, foreign: &Foreign) -> Result<Vec<E
         ),
         Layout::Alembic | Layout::Plain => format!("SELECT version_num FROM {table}"),
     };
-    let rows = session.rows(&sql).await?;
+    let rows = session.rows(&format!("{sql} LIMIT {}", MOST + 1)).await?;
+    if rows.len() > MOST {
+        return Err(Error::NotAdoptable {
+            database: session.name().into(),
+            tool: foreign.tool.to_string(),
+            reason: format!("its table has more than {MOST} rows"),
+            next: "is this the table of that tool?".into(),
+        });
+    }
     Ok(read(foreign.tool.0, rows))
 }
 

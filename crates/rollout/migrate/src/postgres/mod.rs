@@ -209,8 +209,7 @@ impl Session for Postgres {
         let table = table::qualified(&schema);
         let rows = query(&self.connection, &table::select(&table, true)).await?;
         let broken = |reason| Error::Table { database: self.name.clone(), table: table.clone(), reason };
-        let records: Vec<Record> =
-            rows.iter().map(|row| table::record(row)).collect::<Result<_, _>>().map_err(broken)?;
+        let records = table::records(&rows).map_err(broken)?;
         self.table = Some(table);
         // An adoption that was cut short leaves the table empty.
         let foreign = if records.is_empty() { crate::adopt::find(self).await? } else { None };

@@ -187,8 +187,7 @@ impl Session for Sqlite {
         }
         let rows = self.rows(&table::select(TABLE, false)).await?;
         let broken = |reason| Error::Table { database: self.name.clone(), table: TABLE.into(), reason };
-        let records: Vec<Record> =
-            rows.iter().map(|row| table::record(row)).collect::<Result<_, _>>().map_err(broken)?;
+        let records = table::records(&rows).map_err(broken)?;
         for record in &records {
             self.known.insert(record.path.clone(), (record.run.clone(), record.done, record.finished()));
         }
