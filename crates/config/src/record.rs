@@ -39,6 +39,9 @@ pub struct Migrations {
     /// How many releases before the one that runs one must be able to go back
     /// to: contract steps wait for that. Default: 1.
     pub rollback_window: u32,
+    /// Whether others read the database beside this service: then a contract step
+    /// breaks them, and the version has to say so. Default: true.
+    pub shared: bool,
     /// How long a statement may wait for a lock. Default: 2s.
     pub lock_timeout: Duration,
     /// How long a statement may run. Default: no end.
@@ -184,6 +187,7 @@ pub(crate) fn migrations(mut table: Table<'_>) -> Option<Migrations> {
     let unused = table.or("unused", "[]", values::list("[\"users.fax\"]", values::words));
     let small = table.or("small_tables", "[]", values::list("[\"countries\"]", values::words));
     let window = table.or("rollback_window", "1", values::number(0, 100));
+    let shared = table.or("shared", "true", values::boolean);
     let lock_timeout = table.or("lock_timeout", "2s", values::some_time);
     let statement_timeout = table.opt("statement_timeout", values::some_time);
     table.finish();
@@ -195,6 +199,7 @@ pub(crate) fn migrations(mut table: Table<'_>) -> Option<Migrations> {
         unused: unused?,
         small_tables: small?,
         rollback_window: window?,
+        shared: shared?,
         lock_timeout: lock_timeout?,
         statement_timeout,
     })

@@ -76,7 +76,8 @@ pub(super) async fn gather(
         first = running.is_none();
         asked.since = running.map(|release| release.sha().to_string());
     }
-    let private = asked.private_database;
+    let configured = context.and_then(|context| context.config.config.project.migrations.as_ref());
+    let private = asked.private_database || configured.is_some_and(|configured| !configured.shared);
     let has_project = context.is_some();
     let (mut facts, declared) = blocking("reading the repository", move || {
         let source = Source::open(&root)?;
