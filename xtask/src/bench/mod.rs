@@ -8,12 +8,14 @@
 
 mod again;
 mod backfill;
+mod contract;
 mod data;
 mod evidence;
 mod figures;
 mod guard;
 mod history;
 mod limits;
+mod lint;
 pub(crate) mod measure;
 mod peers;
 mod project;
@@ -64,7 +66,7 @@ impl Bench {
 
 type Part = fn(&Bench, &mut Figures) -> Outcome<()>;
 
-const PARTS: [(&str, Part); 13] = [
+const PARTS: [(&str, Part); 15] = [
     ("start", start::run),
     ("push", push::run),
     ("again", again::run),
@@ -77,6 +79,8 @@ const PARTS: [(&str, Part); 13] = [
     ("scan", scan::run),
     ("secrets", secrets::run),
     ("evidence", evidence::run),
+    ("contract", contract::run),
+    ("lint", lint::run),
     ("backfill", backfill::run),
 ];
 
