@@ -38,6 +38,12 @@ pub enum Error {
         /// What the database said.
         says: String,
     },
+    /// What names the server is not usable.
+    #[error("where to trace cannot be used: {why}")]
+    Url {
+        /// Why; never the URL.
+        why: String,
+    },
     /// It took too long.
     #[error("tracing took longer than it may")]
     TooLong {
@@ -57,7 +63,7 @@ pub enum Error {
 impl Diagnose for Error {
     fn class(&self) -> Class {
         match self {
-            Self::NoGrant { .. } | Self::Old { .. } | Self::Rows { .. } => Class::Usage,
+            Self::NoGrant { .. } | Self::Old { .. } | Self::Rows { .. } | Self::Url { .. } => Class::Usage,
             Self::Released { .. } | Self::TooLong { .. } => Class::Failed,
             Self::Database(error) => error.class(),
             Self::Lint(error) => error.class(),
@@ -71,6 +77,7 @@ impl Diagnose for Error {
             Self::Released { .. } => "MIG-923",
             Self::Rows { .. } => "MIG-924",
             Self::TooLong { .. } => "MIG-925",
+            Self::Url { .. } => "MIG-926",
             Self::Database(error) => error.code(),
             Self::Lint(error) => error.code(),
         }
@@ -81,6 +88,7 @@ impl Diagnose for Error {
             Self::NoGrant { user, .. } => Some(format!("role {user} with CREATEDB")),
             Self::Old { .. } => Some("PostgreSQL 12 or later".into()),
             Self::TooLong { most, .. } => Some(format!("at most {most}")),
+            Self::Url { .. } => Some("postgres://…, env:NAME, file:PATH or command:CMD".into()),
             Self::Released { .. } | Self::Rows { .. } => None,
             Self::Database(error) => error.expected(),
             Self::Lint(error) => error.expected(),
@@ -94,6 +102,7 @@ impl Diagnose for Error {
             Self::Released { line, says, .. } => Some(format!("line {line}: {says}")),
             Self::Rows { says } => Some(says.clone()),
             Self::TooLong { file, .. } => Some(format!("it came to {file}")),
+            Self::Url { .. } => None,
             Self::Database(error) => error.found(),
             Self::Lint(error) => error.found(),
         }
@@ -118,6 +127,11 @@ impl Diagnose for Error {
             }
             Self::TooLong { .. } => {
                 "the scratch database was dropped. Trace on a faster server, or with fewer rows".into()
+            }
+            Self::Url { .. } => {
+                "nothing was changed. Put the URL into a variable: \
+                 `plimsoll migrate lint --trace env:TRACE_URL`"
+                    .into()
             }
             Self::Database(error) => return error.hint(),
             Self::Lint(error) => return error.hint(),
@@ -162,5 +176,12 @@ pub const PAGES: &[Page] = &[
         what: "Replaying and tracing the migrations took longer than a quarter of an hour.",
         why: "Whoever writes a migration must not be able to hold a pipeline up.",
         how: "Look at the file that it came to. Single statements are ended after a minute, and named.",
+    },
+    Page {
+        code: "MIG-926",
+        name: "trace-url-not-usable",
+        what: "`--trace` names no PostgreSQL server, or holds a password for another machine.",
+        why: "Arguments can be read by every process of the machine, and stay in the history of shells.",
+        how: "`--trace env:NAME`, `--trace file:PATH`, or a URL without a password and `PGPASSWORD`.",
     },
 ];
