@@ -1,7 +1,10 @@
 //! `migrate plan`, `apply`, `status` and `adopt` as their users meet them (MIG-2).
 
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use plimsoll_testkit::git::Repo;
 use plimsoll_testkit::postgres::{Postgres, shared};
 
@@ -34,18 +37,16 @@ impl Project {
         Some((Self::new(&server.new_database()), server))
     }
 
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(PLIMSOLL);
+        command.arg("-C").arg(self.repo.path()).arg("migrate").args(arguments);
+        command.env("DATABASE_URL", &self.url).env("PLIMSOLL_ACTOR", "alice").stdin(Stdio::null());
+        command
+    }
+
     fn migrate(&self, arguments: &[&str]) -> Run {
         let began = std::time::Instant::now();
-        let output = Command::new(PLIMSOLL)
-            .args(["-C"])
-            .arg(self.repo.path())
-            .arg("migrate")
-            .args(arguments)
-            .env("DATABASE_URL", &self.url)
-            .env("PLIMSOLL_ACTOR", "alice")
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+        let output = self.command(arguments).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         let (stdout, stderr) = (text(output.stdout), text(output.stderr));
         Run { status: output.status, stdout, stderr, took: began.elapsed() }
@@ -116,6 +117,24 @@ fn each_way_to_be_refused_has_its_exit_code_and_its_next_step() {
     let wrong = Project { url: "postgres://app:hun?ter2@h/x".into(), ..nowhere };
     let run = wrong.migrate(&["apply"]).exits(2).says(&["DBS-001"]);
     assert!(!format!("{run:?}").contains("ter2"), "{run:?}");
+}
+
+#[test]
+fn ctrl_c_leaves_nothing_half_done() {
+    let Some((project, server)) = Project::on_postgres() else { return };
+    project.repo.write("migrations/2_slow.sql", "CREATE TABLE a (n int);\nSELECT pg_sleep(60);\n");
+    let mut running =
+        project.command(&["apply"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(running.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let asleep = lines.find(|line| line.contains("2_slow.sql:2 statement 2 of 2"));
+    assert!(asleep.is_some(), "it does not get there");
+    kill(Pid::from_raw(running.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(running.wait().unwrap().code(), Some(130), "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("was interrupted")), "{rest:?}");
+    project.repo.write("migrations/2_slow.sql", "CREATE TABLE a (n int);\n");
+    project.migrate(&["apply"]).exits(0).says(&["applied  2_slow.sql"]);
+    assert_eq!(server.psql(&project.url, "SELECT count(*) FROM plimsoll_migrations"), "2");
 }
 
 #[test]

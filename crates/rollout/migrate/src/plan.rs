@@ -383,9 +383,8 @@ fn judge(planned: &mut Planned, script: &Script, options: &PlanOptions, waiting:
         return say(State::Refused, format!("the placeholder `${{{name}}}` has no value"), Some(next));
     }
     if planned.out_of_order && options.in_order {
-        let next =
-            format!("give it a version after the last one, or `--allow-out-of-order`: `{}`", script.path);
-        return say(State::Refused, "it is older than one that was applied".into(), Some(next));
+        let next = "give it a version after the last one, or leave `--in-order` out";
+        return say(State::Refused, "it is older than one that was applied".into(), Some(next.into()));
     }
     let path = &script.path;
     match script.class_without_backfills() {

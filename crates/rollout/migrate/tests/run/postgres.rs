@@ -265,3 +265,16 @@ async fn futures_can_be_sent_and_tables_of_newer_formats_are_left_alone() {
     let error = apply(&target, &[FIRST], &options(), &Silent).await.unwrap_err();
     assert_eq!(error.code(), "MGR-010");
 }
+
+/// Hundreds of small files are a matter of seconds, not of round trips.
+#[tokio::test]
+async fn many_files_run_quickly() {
+    let Some(server) = shared() else { return };
+    let many: Vec<(String, String)> =
+        (1..=300).map(|at| (format!("{at:03}_t.sql"), format!("CREATE TABLE t{at} (n int);"))).collect();
+    let files: Vec<(&str, &str)> = many.iter().map(|(path, sql)| (path.as_str(), sql.as_str())).collect();
+    let began = std::time::Instant::now();
+    let report = apply(&postgres(&server.new_database()), &files, &options(), &Silent).await.unwrap();
+    assert_eq!(report.applied.len(), 300);
+    assert!(began.elapsed() < std::time::Duration::from_secs(30), "{:?}", began.elapsed());
+}
