@@ -100,6 +100,11 @@ pub async fn control(
     let given = request.names.clone();
     let Opened { place, all, options } = open(context, request).await?;
     let names = if given.is_empty() { all.names() } else { given.clone() };
+    for refused in &all.refused {
+        let place = format!("{}:{}:{}", refused.file, refused.line, refused.column);
+        let text = format!("{place}: a backfill cannot be run in batches: {}", refused.message);
+        context.observer.report(Progress::Note { text });
+    }
     match what {
         BackfillControl::Status => {}
         BackfillControl::Pause => {

@@ -2,6 +2,7 @@
 //! begin anew, and ask for the proof.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use plimsoll_model::Lookup;
@@ -15,7 +16,9 @@ use crate::state::{Means, Proof, Row, State, Texts};
 use crate::{Error, Place, postgres, sqlite};
 
 /// How long SQLite may be busy with others.
-const BUSY: std::time::Duration = std::time::Duration::from_secs(5);
+const BUSY: Duration = Duration::from_secs(5);
+/// How long a look at a whole table may take.
+const WHOLE_TABLE: Duration = Duration::from_secs(3600);
 
 /// The rows of progress, as they are; none where there is no table.
 async fn rows(place: &Place) -> Result<Vec<Texts>, Error> {
@@ -191,11 +194,13 @@ pub async fn restart(place: &Place, name: &str, options: &Options) -> Result<boo
 /// # Errors
 /// `BKF-013` where it is not finished, and as [`crate::run`].
 pub async fn check(place: &Place, declaration: &Declaration, options: &Options) -> Result<Proof, Error> {
+    // It reads the whole table, and changes nothing that others wait for.
+    let options = Options { statement_timeout: WHOLE_TABLE, ..options.clone() };
     match place {
         Place::Postgres(address) => {
-            look(&mut postgres::Postgres::new(address.clone(), options), declaration).await
+            look(&mut postgres::Postgres::new(address.clone(), &options), declaration).await
         }
-        Place::Sqlite(path) => look(&mut sqlite::Sqlite::new(path.clone(), options), declaration).await,
+        Place::Sqlite(path) => look(&mut sqlite::Sqlite::new(path.clone(), &options), declaration).await,
     }
 }
 

@@ -56,7 +56,7 @@ pub enum Error {
         /// Of the backfill.
         name: String,
         /// Where it is declared.
-        origin: Origin,
+        origin: Box<Origin>,
         /// Checksum with which it began.
         began: String,
         /// Checksum now.

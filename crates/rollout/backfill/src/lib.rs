@@ -61,6 +61,7 @@ pub use throttle::{Reading, Reason, Seen, Signal, Thresholds, Throttle, Vacuums}
 
 /// Where the rows are.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it, for as long as a command runs")]
 pub enum Place {
     /// A database of a PostgreSQL server, version 12 or later.
     Postgres(Address),

@@ -104,7 +104,7 @@ pub(crate) async fn run(
             (State::Open | State::Failed, false) if row.batches > 0 => {
                 return Err(Error::Changed {
                     name: row.name.clone(),
-                    origin: declaration.origin.clone(),
+                    origin: Box::new(declaration.origin.clone()),
                     began: row.declaration.clone(),
                     now: declaration.checksum(),
                     done: done(row),
@@ -148,7 +148,7 @@ pub(crate) async fn run(
         size,
         row,
     };
-    run.to_the_end().await
+    run.drive().await
 }
 
 pub(crate) fn paused(row: &Row) -> Error {
@@ -243,7 +243,7 @@ enum Turn {
 }
 
 impl<D: Driver> Run<'_, D> {
-    async fn to_the_end(&mut self) -> Result<Done, Error> {
+    async fn drive(&mut self) -> Result<Done, Error> {
         // A run that failed or was killed goes on as an open one.
         let open = self.row.clone();
         if let Err(fault) = self.driver.put(&open).await {

@@ -3,7 +3,6 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use plimsoll_database::Address;
 use plimsoll_evidence_migration_lint::{Dialect, File, Options as LintOptions};
 use plimsoll_model::Secret;
 use plimsoll_rollout_backfill::{
@@ -21,7 +20,7 @@ pub(crate) fn declared(words: &str, sql: &str, dialect: Dialect) -> Declaration 
 
 /// A place on a PostgreSQL server.
 pub(crate) fn at(url: &str) -> Place {
-    Place::Postgres(Address::parse(&Secret::new(url)).unwrap())
+    Place::postgres(&Secret::new(url)).unwrap()
 }
 
 /// Small batches that stay small.

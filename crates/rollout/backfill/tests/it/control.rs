@@ -18,10 +18,12 @@ fn elsewhere<T: Send + 'static, F: Future<Output = T>>(work: impl FnOnce() -> F 
     std::thread::spawn(move || runtime().block_on(work())).join().unwrap()
 }
 
+/// A database, whose SQL it takes, how to run SQL in it, and what it lies in.
+type Somewhere = (Place, Dialect, Box<dyn Fn(&str) -> String>, Option<tempfile::TempDir>);
+
 /// A table of counters in each kind of database.
-fn places() -> Vec<(Place, Dialect, Box<dyn Fn(&str) -> String>, Option<tempfile::TempDir>)> {
-    let mut places: Vec<(Place, Dialect, Box<dyn Fn(&str) -> String>, Option<tempfile::TempDir>)> =
-        Vec::new();
+fn places() -> Vec<Somewhere> {
+    let mut places: Vec<Somewhere> = Vec::new();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("app.db");
     let sqlite = {

@@ -69,7 +69,7 @@ fn every_kind_of_key_is_walked_once() {
         let (columns, insert) =
             (columns.replace("B b", "B_b"), insert.replace("B b", "B_b").replace("{S}", SERIES));
         for end in ["", " WITHOUT ROWID"] {
-            if end != "" && !columns.contains("PRIMARY") {
+            if !end.is_empty() && !columns.contains("PRIMARY") {
                 continue;
             }
             let database = database(&format!("CREATE TABLE t ({columns}){end}; {insert};"));
