@@ -9,13 +9,14 @@ pub(crate) mod found;
 mod record;
 pub mod run;
 pub(crate) mod state;
+pub mod trace;
 pub(crate) mod window;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use plimsoll_config::{Database, MigrationLayout, Migrations, SecretSource, SqlDialect};
-use plimsoll_evidence_migration_lint::{Dialect, Layout, Options, Released, Report, lint as judge};
+use plimsoll_evidence_migration_lint::{Dialect, File, Layout, Options, Released, Report, lint as judge};
 use plimsoll_image::{ShortSha, Source};
 use plimsoll_model::Failure;
 
@@ -52,6 +53,35 @@ pub struct LintRequest {
 /// # Errors
 /// They cannot be read, or are more than is read.
 pub async fn lint(context: Option<&Context>, request: LintRequest) -> Result<Report, Failure> {
+    Ok(judged(context, request).await?.shown())
+}
+
+/// A report with what it is about.
+pub(crate) struct Judged {
+    pub(crate) report: Report,
+    pub(crate) files: Vec<File>,
+    pub(crate) options: Options,
+    folder: PathBuf,
+}
+
+impl Judged {
+    /// The report, with paths as a person would open them from here.
+    pub(crate) fn shown(mut self) -> Report {
+        let here = std::env::current_dir().unwrap_or_default();
+        let folder = self.folder.strip_prefix(&here).unwrap_or(&self.folder);
+        let shown = |path: &str| folder.join(path).display().to_string();
+        for file in &mut self.report.files {
+            file.file = shown(&file.file);
+        }
+        for file in &mut self.report.ignored {
+            file.file = shown(&file.file);
+        }
+        self.report
+    }
+}
+
+/// Judges, with the paths as the files have them.
+pub(crate) async fn judged(context: Option<&Context>, request: LintRequest) -> Result<Judged, Failure> {
     let configured = context.and_then(|context| context.config.config.project.migrations.clone());
     let dialect = request.dialect.unwrap_or_else(|| dialect(configured.as_ref()));
     let root = context.map(|context| context.root().to_path_buf());
@@ -85,18 +115,8 @@ pub async fn lint(context: Option<&Context>, request: LintRequest) -> Result<Rep
             small_tables,
             ..Options::default()
         };
-        let mut report = judge(&found.files, &options)?;
-        // As a person would open it from here.
-        let here = std::env::current_dir().unwrap_or_default();
-        let folder = found.folder.strip_prefix(&here).unwrap_or(&found.folder);
-        let shown = |path: &str| folder.join(path).display().to_string();
-        for file in &mut report.files {
-            file.file = shown(&file.file);
-        }
-        for file in &mut report.ignored {
-            file.file = shown(&file.file);
-        }
-        Ok(report)
+        let report = judge(&found.files, &options)?;
+        Ok(Judged { report, files: found.files, options, folder: found.folder })
     })
     .await?
 }
