@@ -100,10 +100,9 @@ async fn a_session_that_is_ended_is_lost_and_says_by_whom() {
     let url = server.new_database();
     let (connection, other) = (open(&url).await.unwrap(), open(&url).await.unwrap());
     let pid: i32 = connection.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
-    let (slept, _) = tokio::join!(
-        connection.batch_execute("SELECT pg_sleep(60)"),
-        async { other.query("SELECT pg_terminate_backend($1)", &[&pid]).await }
-    );
+    let (slept, _) = tokio::join!(connection.batch_execute("SELECT pg_sleep(60)"), async {
+        other.query("SELECT pg_terminate_backend($1)", &[&pid]).await
+    });
     let error = connection.failed("sleep", slept.unwrap_err());
     assert!(error.is_lost(), "{error:?}");
     assert!(error.found().unwrap().contains("administrator command"), "{error:?}");

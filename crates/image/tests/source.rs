@@ -463,7 +463,7 @@ fn the_history_between_two_releases() {
     assert_eq!(source.log(None, &merge, "", 2).unwrap().len(), 2);
     let below: Vec<Commit> =
         source.log(Some(&first), &merge, "b", 100).unwrap().into_iter().map(|one| one.commit).collect();
-    assert_eq!(below, [side.clone()]);
+    assert_eq!(below, std::slice::from_ref(&side));
     let named = |within: Option<&Commit>| -> Vec<(String, Commit)> {
         source.tags(within).unwrap().into_iter().map(|tag| (tag.name, tag.commit)).collect()
     };

@@ -172,7 +172,11 @@ fn known(kind: &str, json: &str) -> Option<Projected> {
             let attached: Evidence = serde_json::from_str(json).ok()?;
             known.sha = attached.sha;
         }
-        "override" | "verification.escalated" | "verification.softened" | "migrations.applied" | "watch.judged" => {
+        "override"
+        | "verification.escalated"
+        | "verification.softened"
+        | "migrations.applied"
+        | "watch.judged" => {
             let policy: OfPolicy = serde_json::from_str(json).ok()?;
             known.environment = Some(policy.environment);
             known.sha = policy.sha;

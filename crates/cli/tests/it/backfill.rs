@@ -105,7 +105,7 @@ fn what_cannot_be_run_is_refused_with_its_place() {
     let limited = NAMES.replace("IS NULL;", "IS NULL\n  RETURNING id;");
     project.repo.write("migrations/2_names.sql", &limited);
     project.migrate(&["backfill"]).exits(3).says(&["BKF-001", "2_names.sql:4:3", "RETURNING"]);
-    project.repo.write("migrations/2_names.sql", &NAMES.replace("key=id", "key=email"));
+    project.repo.write("migrations/2_names.sql", NAMES.replace("key=id", "key=email"));
     project.migrate(&["backfill"]).exits(3).says(&["BKF-003", "`email` may be NULL", "key=id"]);
 }
 
