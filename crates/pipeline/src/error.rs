@@ -55,7 +55,7 @@ pub enum PipelineError {
         found: String,
     },
     /// The environment's target is of a kind this version does not know.
-    #[error("environment `{environment}` uses target `{target}`, which this version cannot roll out to")]
+    #[error("environment `{environment}` uses target `{target}`, whose replicas this command does not start or stop")]
     TargetKind {
         /// The environment.
         environment: String,
@@ -310,7 +310,7 @@ impl Diagnose for PipelineError {
             Self::StoreMismatch { sha, .. } => {
                 format!("nothing was pushed; build it again with `plimsoll build {sha} --no-push` and compare")
             }
-            Self::TargetKind { .. } => "nothing was touched; use `target = \"local\"` or `\"engine\"`".into(),
+            Self::TargetKind { .. } => "nothing was touched; the cluster starts and stops them: `kubectl scale`".into(),
             Self::Locked { .. } => {
                 "nothing was touched; wait for it with `--wait 10m`. A lock whose holder died on another machine ends with its lease".into()
             }
@@ -501,9 +501,9 @@ pub const PAGES: &[Page] = &[
     Page {
         code: "PIP-006",
         name: "target-kind",
-        what: "The environment's target is not one this version can roll out to.",
-        why: "A plan for an unknown target would do nothing and say it did.",
-        how: "`target = \"local\"` runs processes on this machine, `target = \"engine\"` containers in Docker or Podman.",
+        what: "The environment's replicas run in a cluster, and the command would have started or stopped them here.",
+        why: "A cluster starts and stops its pods itself; doing nothing and saying it was done would mislead.",
+        how: "`kubectl scale deployment NAME --replicas=N`. `plimsoll deploy`, `rollback` and `status` work as on every target.",
     },
     Page {
         code: "PIP-007",

@@ -66,7 +66,7 @@ async fn of_environment(context: &Context, environment: &Environment) -> Result<
             if let Some(schema) = &schema {
                 schema.judge(context, &environment.name, &mut ways).await?;
             }
-            (drift(target, current.as_ref()).await, ways)
+            (drift(target, current.as_ref(), &deployed).await, ways)
         }
         Err(failure) => (Drift::Unknown { reason: failure.to_string() }, Vec::new()),
     };
@@ -109,7 +109,18 @@ fn listen(environment: &Environment) -> Option<String> {
     }
 }
 
-async fn drift(target: &RunningTarget, current: Option<&Running>) -> Drift {
+async fn drift(target: &RunningTarget, current: Option<&Running>, deployed: &[Deployed]) -> Drift {
+    if let (Some(cluster), Some(running)) = (target.kubernetes(), current) {
+        let earlier: Vec<_> = deployed.iter().map(|row| row.release.digest()).collect();
+        return match cluster.drift(&running.release, &earlier).await {
+            Ok(facts) if facts.drift.is_empty() => {
+                let ready = facts.pods.iter().filter(|pod| pod.ready).count();
+                Drift::None { ready: u32::try_from(ready).unwrap_or(u32::MAX) }
+            }
+            Ok(facts) => Drift::Drifted { differences: facts.drift.iter().map(ToString::to_string).collect() },
+            Err(error) => Drift::Unknown { reason: error.to_string() },
+        };
+    }
     let looked = async {
         let desired = target.desired().await?;
         Ok::<_, plimsoll_rollout_core::TargetError>((desired, target.observe().await?))

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use plimsoll_config::{Environment, Target as Configured};
-use plimsoll_model::{Failure, Lookup, Release};
+use plimsoll_model::{Failure, Lookup, Progress, Release, Strategy};
 use plimsoll_oci::ImageSource;
 use plimsoll_rollout_core::fleet::{FleetOps, FleetTarget, InstanceOp};
 use plimsoll_rollout_core::{BoxFuture, Desired, Observed, Target, TargetError};
 use plimsoll_rollout_engine::{EngineFleet, Options as EngineOptions};
+use plimsoll_rollout_kubernetes::{KubernetesError, KubernetesTarget, Options as KubernetesOptions};
 use plimsoll_rollout_local::{LocalFleet, Options as LocalOptions};
 use plimsoll_rollout_switch::{Control, Launch, Settings, SwitchError, ensure};
 
@@ -30,12 +31,16 @@ const SWITCH_WAIT: Duration = Duration::from_secs(10);
 pub(crate) struct Running {
     environment: String,
     kind: Kind,
-    switch: Launch,
+    strategy: Strategy,
+    drain_sec: u32,
+    /// None where the cluster's own Service is in front.
+    switch: Option<Launch>,
 }
 
 enum Kind {
     Local(std::sync::Arc<FleetTarget<LocalFleet>>),
     Engine(Box<FleetTarget<EngineFleet>>),
+    Kubernetes(Box<KubernetesTarget>),
 }
 
 /// The folder of one environment.
@@ -79,18 +84,31 @@ impl Running {
                 let fleet = EngineFleet::open(options, Control::new(&folder.join("switch")))?;
                 (Kind::Engine(Box::new(FleetTarget::new(fleet))), engine.listen)
             }
-            other @ Configured::Kubernetes(_) => {
-                return Err(PipelineError::TargetKind {
+            Configured::Kubernetes(kubernetes) => {
+                // Keeps the state folder out of the repository.
+                context.store()?;
+                let options = KubernetesOptions {
+                    context: kubernetes.context.clone(),
+                    workload: kubernetes.deployment.clone(),
+                    container: kubernetes.container.clone(),
+                    service: kubernetes.service.clone(),
+                    ..KubernetesOptions::new(&environment.name, &kubernetes.namespace, &kubernetes.deployment)
+                };
+                return Ok(Self {
                     environment: environment.name.clone(),
-                    target: other.kind().to_string(),
-                }
-                .into());
+                    kind: Kind::Kubernetes(Box::new(KubernetesTarget::open(options))),
+                    strategy: environment.strategy,
+                    drain_sec: grace_sec,
+                    switch: None,
+                });
             }
         };
         Ok(Self {
             environment: environment.name.clone(),
             kind,
-            switch: switch_launch(context, &environment.name, folder.join("switch"), listen)?,
+            strategy: environment.strategy,
+            drain_sec: grace_sec,
+            switch: Some(switch_launch(context, &environment.name, folder.join("switch"), listen)?),
         })
     }
 
@@ -99,6 +117,15 @@ impl Running {
         match &self.kind {
             Kind::Local(target) => &**target,
             Kind::Engine(target) => &**target,
+            Kind::Kubernetes(target) => &**target,
+        }
+    }
+
+    /// The target, where a cluster runs the replicas.
+    pub(crate) fn kubernetes(&self) -> Option<&KubernetesTarget> {
+        match &self.kind {
+            Kind::Kubernetes(target) => Some(target),
+            Kind::Local(_) | Kind::Engine(_) => None,
         }
     }
 
@@ -111,8 +138,19 @@ impl Running {
         release: &Release,
         source: &dyn ImageSource,
     ) -> Result<(), Failure> {
+        if let Kind::Kubernetes(target) = &self.kind {
+            // The nodes fetch the image; what can be known before is asked now.
+            let step = Step::start(context, "check", target.options().workload.clone());
+            let warnings = target.check(self.strategy, self.drain_sec).await?;
+            step.finish("the cluster takes it");
+            for text in warnings {
+                context.observer.report(Progress::Note { text });
+            }
+            return Ok(());
+        }
         let step = Step::start(context, "fetch", release.digest().short());
         match &self.kind {
+            Kind::Kubernetes(_) => {}
             Kind::Local(target) if target.ops().holds(release) => step.finish("already unpacked here"),
             Kind::Local(target) => {
                 let layout = context.store()?;
@@ -129,7 +167,9 @@ impl Running {
                 step.finish(brought.to_string());
             }
         }
-        ensure(&self.switch).await?;
+        if let Some(switch) = &self.switch {
+            ensure(switch).await?;
+        }
         if let Kind::Local(target) = &self.kind {
             target.ops().revive().map_err(PipelineError::from)?;
         }
@@ -144,6 +184,9 @@ impl Running {
     /// How many instances serve when nothing moves, as it was last desired;
     /// nothing where that is not known.
     pub(crate) async fn replicas(&self) -> Option<u32> {
+        if let Kind::Kubernetes(target) = &self.kind {
+            return target.replicas().await.ok();
+        }
         self.desired().await.ok().flatten().map(|desired| desired.replicas)
     }
 
@@ -152,6 +195,7 @@ impl Running {
         match &self.kind {
             Kind::Local(target) => Ok(target.ops().load().await?.desired),
             Kind::Engine(target) => Ok(target.ops().load().await?.desired),
+            Kind::Kubernetes(target) => target.desired().await.map_err(|error| unread(&error)),
         }
     }
 
@@ -164,7 +208,18 @@ impl Running {
             }
             // The engine brings containers back itself, and the rest follows.
             Kind::Engine(target) => target.reconcile().await,
+            // The cluster's controllers do.
+            Kind::Kubernetes(_) => Ok(Vec::new()),
         }
+    }
+}
+
+fn unread(error: &KubernetesError) -> TargetError {
+    TargetError {
+        operation: "reading what was desired".into(),
+        target: "the cluster".into(),
+        reason: error.to_string(),
+        transient: error.is_transient(),
     }
 }
 
@@ -176,6 +231,8 @@ impl OnTarget for Running {
                 let release = release.clone();
                 Box::pin(async move { target.ops().holds(&release).await })
             }
+            // A node may have it; another one may not.
+            Kind::Kubernetes(_) => Box::pin(std::future::ready(Lookup::Found(false))),
         }
     }
 }
@@ -216,9 +273,14 @@ pub async fn stop(context: &Context, environment: &str) -> Result<(), Failure> {
     match &target.kind {
         Kind::Local(fleet) => fleet.ops().stop_all().await,
         Kind::Engine(fleet) => fleet.ops().stop_all().await,
+        Kind::Kubernetes(_) => {
+            let (environment, target) = (environment.name.clone(), "kubernetes".into());
+            return Err(PipelineError::TargetKind { environment, target }.into());
+        }
     }
     .map_err(PipelineError::from)?;
-    match Control::new(&target.switch.state_dir).shutdown().await {
+    let Some(switch) = &target.switch else { return Ok(()) };
+    match Control::new(&switch.state_dir).shutdown().await {
         Ok(()) | Err(SwitchError::NotRunning { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }
@@ -234,7 +296,9 @@ pub async fn revive(context: &Context, environment: &str) -> Result<Vec<String>,
     const TURNS: usize = 600;
     let environment = context.environment(environment)?.clone();
     let target = Running::open(context, &environment)?;
-    ensure(&target.switch).await?;
+    // A cluster brings its pods back by itself.
+    let Some(switch) = &target.switch else { return Ok(Vec::new()) };
+    ensure(switch).await?;
     let mut done = Vec::new();
     for _ in 0..TURNS {
         let ops = target.reconcile().await.map_err(PipelineError::from)?;

@@ -37,6 +37,7 @@ pub(crate) fn pages() -> Vec<&'static Page> {
         plimsoll_rollout_backfill::PAGES,
         plimsoll_rollout_core::PAGES,
         plimsoll_rollout_engine::PAGES,
+        plimsoll_rollout_kubernetes::PAGES,
         plimsoll_rollout_local::PAGES,
         plimsoll_rollout_migrate::PAGES,
         plimsoll_rollout_switch::PAGES,

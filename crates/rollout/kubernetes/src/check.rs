@@ -121,6 +121,18 @@ pub(crate) fn warnings(home: &Workload, container: &str, drain_sec: u32) -> Vec<
              {{preStop: {{sleep: {{seconds: 5}}}}}}`"
         ));
     }
+    let min_ready = match home {
+        Workload::Deployment(deployment) => deployment.spec.as_ref().and_then(|spec| spec.min_ready_seconds),
+        Workload::StatefulSet(set) => set.spec.as_ref().and_then(|spec| spec.min_ready_seconds),
+    };
+    if min_ready.unwrap_or(0) == 0 {
+        warnings.push(format!(
+            "{} {} has no minReadySeconds: a release whose pods get ready and crash a moment later replaces every pod \
+             before that is seen; add `minReadySeconds: 3`",
+            home.kind(),
+            home.name()
+        ));
+    }
     let grace = pod.termination_grace_period_seconds.unwrap_or(30);
     if grace < i64::from(drain_sec) {
         warnings.push(format!(
@@ -180,6 +192,7 @@ mod tests {
             "metadata": { "name": "payouts" },
             "spec": {
                 "replicas": 2,
+                "minReadySeconds": 3,
                 "selector": { "matchLabels": { "app": "payouts" } },
                 "template": {
                     "metadata": { "labels": { "app": "payouts", "team": "a" } },
@@ -240,6 +253,7 @@ mod tests {
     fn what_is_the_users_to_write_is_warned_about() {
         assert_eq!(warnings(&deployment(|_| {}), "payouts", 30), Vec::<String>::new());
         let bare = deployment(|object| {
+            object["spec"].as_object_mut().unwrap().remove("minReadySeconds");
             let containers = &mut object["spec"]["template"]["spec"]["containers"];
             let own = containers[0].as_object_mut().unwrap();
             own.remove("readinessProbe");
@@ -248,8 +262,9 @@ mod tests {
             containers.as_array_mut().unwrap().push(beside);
         });
         let said = warnings(&bare, "payouts", 60);
-        assert_eq!(said.len(), 4, "{said:#?}");
-        for words in ["readinessProbe", "preStop", "drain_timeout", "worker has its image"] {
+        assert_eq!(said.len(), 5, "{said:#?}");
+        for words in ["readinessProbe", "preStop", "minReadySeconds", "drain_timeout", "worker has its image"]
+        {
             assert!(said.iter().any(|line| line.contains(words)), "{words}");
         }
     }

@@ -69,6 +69,9 @@ metadata:
     plimsoll.dev/environment: {environment}
 spec:
   replicas: {replicas}
+  # A pod counts once it has been ready for this long: one that crashes a
+  # moment later replaces nobody.
+  minReadySeconds: 3
   # How many old ReplicaSets are kept; going back finds the last one there.
   revisionHistoryLimit: 5
   selector:

@@ -178,11 +178,24 @@ pub(crate) fn observed(
             fleets.entry(digest).or_default().failing.push(failing);
         }
     }
+    if is_untidy(view, record) {
+        let digest = home.image(container).and_then(digest_in);
+        fleets.entry(digest.unwrap_or_else(|| Digest::from_sha256([0; 32]))).or_default().draining += 1;
+    }
     let fresh = home.is_seen() && candidate.as_ref().is_none_or(Workload::is_seen);
     let generation_seen = if fresh { record.generation() } else { record.generation().saturating_sub(1) };
     let traffic = record.desired.as_ref().and_then(|desired| traffic_of(desired, &fleets));
     let scale = Some(home.replicas().max(1));
     (Observed { at: now, generation_seen, fleets, traffic, scale }, troubled)
+}
+
+/// Whether something of a blue/green rollout is left although only the home
+/// workload is wanted: what is left is on its way out like a pod that drains,
+/// and no rollout ends before it is gone.
+fn is_untidy(view: &View, record: &Record) -> bool {
+    let alone = record.desired.as_ref().is_some_and(|desired| desired.candidate.is_none());
+    let preview = view.preview.as_ref().is_some_and(|p| p.metadata.deletion_timestamp.is_none());
+    alone && (view.candidate.is_some() || preview || view.bound_to().is_some())
 }
 
 /// Nodes on which some pod is known not to be reached any more.

@@ -217,3 +217,24 @@ fn what_a_kubelet_said_last_is_old_where_its_node_is_silent() {
     assert_eq!(causes, [("a", Cause::Lost, true), ("b", Cause::Lost, true)]);
     assert_eq!(fleet.starting, 1);
 }
+
+/// Otherwise a rollout would end with the Service still bound.
+#[test]
+fn a_rollout_does_not_end_before_everything_of_it_is_gone() {
+    let scene = Scene::new(9, three(9, true), vec!["a", "b", "c"]);
+    let next = |_: &str, _: Option<&str>, _: bool| String::new();
+    let mut view = scene.view();
+    let draining = |view: &View, record: &Record| {
+        let now = "2026-11-25T12:00:15Z".parse().unwrap();
+        let observed = observed(view, record, "payouts", &Evidence::default(), &next, now).0;
+        observed.fleet(&release(9).digest()).draining
+    };
+    assert_eq!(draining(&view, &record(Some(9), None)), 0);
+    let bound = json!({ "metadata": {}, "spec": { "selector": { "plimsoll.dev/slot": "home" } } });
+    view.service = Some(serde_json::from_value(bound).unwrap());
+    assert_eq!(draining(&view, &record(Some(9), None)), 1);
+    assert_eq!(draining(&view, &record(Some(1), Some(9))), 0, "on the way there it is as it should be");
+    view.service = None;
+    view.preview = Some(serde_json::from_value(json!({ "metadata": {} })).unwrap());
+    assert_eq!(draining(&view, &record(Some(9), None)), 1);
+}

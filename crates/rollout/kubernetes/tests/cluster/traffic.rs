@@ -38,11 +38,16 @@ async fn none_is_lost_on_the_way_to_a_release() {
     }
 }
 
+/// With a blue/green rollout not even when it gets ready first and crashes
+/// then; with a rolling one, when it never gets ready.
 #[tokio::test]
-async fn none_is_lost_on_the_way_back_from_a_release_that_crashes() {
-    for strategy in [Strategy::Rolling, Strategy::BlueGreen] {
+async fn none_is_lost_on_the_way_back() {
+    for (strategy, behaviour) in [
+        (Strategy::BlueGreen, Behaviour::exits_after(300, 1)),
+        (Strategy::Rolling, Behaviour::never_ready("HTTP probe failed with statuscode: 500")),
+    ] {
         let scene = scene();
-        scene.cluster.image(&release(9).image.to_string(), Behaviour::exits_after(300, 1));
+        scene.cluster.image(&release(9).image.to_string(), behaviour);
         let load = scene.cluster.begin_load("shop", "payouts", EVERY);
         let outcome = scene.roll(scene.record(strategy, Some(1), 9)).await.unwrap();
         assert_eq!(outcome.end, End::Reverted);
@@ -50,6 +55,25 @@ async fn none_is_lost_on_the_way_back_from_a_release_that_crashes() {
         let load = scene.cluster.load(load);
         assert_eq!(load.failed, 0, "{strategy}: {:?}", load.failures);
     }
+}
+
+/// A release that gets ready and crashes takes requests, as ready pods do; it
+/// does not take the others' place.
+#[tokio::test]
+async fn a_release_that_crashes_when_it_is_ready_does_not_replace_the_others() {
+    let scene = scene();
+    scene.cluster.image(&release(9).image.to_string(), Behaviour::exits_after(300, 1));
+    let load = scene.cluster.begin_load("shop", "payouts", EVERY);
+    let outcome = scene.roll(scene.record(Strategy::Rolling, Some(1), 9)).await.unwrap();
+    assert_eq!(outcome.end, End::Reverted);
+    scene.cluster.advance(10_000);
+    let load = scene.cluster.load(load);
+    assert!(
+        load.failures.iter().all(|(_, pod)| !pod.is_empty()),
+        "somebody always serves: {:?}",
+        load.failures
+    );
+    assert!(load.by_image.get(&release(1).image.to_string()).is_some_and(|served| *served > load.failed));
 }
 
 /// What the warning about a missing preStop is about.
