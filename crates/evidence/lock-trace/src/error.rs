@@ -128,11 +128,9 @@ impl Diagnose for Error {
             Self::TooLong { .. } => {
                 "the scratch database was dropped. Trace on a faster server, or with fewer rows".into()
             }
-            Self::Url { .. } => {
-                "nothing was changed. Put the URL into a variable: \
+            Self::Url { .. } => "nothing was changed. Put the URL into a variable: \
                  `plimsoll migrate lint --trace env:TRACE_URL`"
-                    .into()
-            }
+                .into(),
             Self::Database(error) => return error.hint(),
             Self::Lint(error) => return error.hint(),
         })
