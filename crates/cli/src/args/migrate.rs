@@ -105,4 +105,11 @@ pub(crate) struct Lint {
     /// A backfill that is proven to be finished, by name or table (repeatable)
     #[arg(long = "finished", value_name = "BACKFILL")]
     pub(crate) finished: Vec<String>,
+    /// Run them on a scratch database of this PostgreSQL server, too, and show the locks really taken:
+    /// postgres://…, env:NAME, file:PATH
+    #[arg(long, value_name = "URL")]
+    pub(crate) trace: Option<String>,
+    /// SQL that puts rows in before the new migrations are traced
+    #[arg(long, value_name = "FILE", requires = "trace", value_hint = ValueHint::FilePath)]
+    pub(crate) trace_rows: Option<PathBuf>,
 }

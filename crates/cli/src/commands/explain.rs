@@ -18,6 +18,8 @@ pub(crate) fn pages() -> Vec<&'static Page> {
         plimsoll_evidence_contract::PAGES,
         plimsoll_evidence_contract::RULE_PAGES,
         plimsoll_evidence_keyless::PAGES,
+        plimsoll_evidence_lock_trace::PAGES,
+        &[plimsoll_evidence_lock_trace::RULE_PAGE],
         plimsoll_evidence_migration_lint::PAGES,
         plimsoll_evidence_migration_lint::RULE_PAGES,
         plimsoll_evidence_sbom::PAGES,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::behaviour::Behaviour;
-use crate::object::{at, number, text, time};
+use crate::object::{at, list, number, text, time};
 
 /// How long a state that passes is shown before the kubelet looks again.
 pub(super) const SYNC: u64 = 1_000;
@@ -285,7 +285,11 @@ impl Container {
                     break;
                 }
                 self.failures += 1;
-                told.push((true, "Unhealthy", format!("Startup probe failed: {}", refusal(&startup))));
+                told.push((
+                    true,
+                    "Unhealthy",
+                    format!("Startup probe failed: {}", refusal(&startup, &self.spec)),
+                ));
                 if self.failures >= number(&startup, "/failureThreshold").max(1) {
                     let words = format!("Container {} failed startup probe, will be restarted", self.name());
                     told.push((false, "Killing", words));
@@ -335,7 +339,7 @@ impl Container {
                 let later = behaviour.unready_from.as_ref().filter(|(from, _)| tick >= since + from);
                 later
                     .map(|(_, words)| words.clone())
-                    .or_else(|| (tick < since + behaviour.up_after).then(|| refusal(&readiness)))
+                    .or_else(|| (tick < since + behaviour.up_after).then(|| refusal(&readiness, &self.spec)))
             });
             if let Some(words) = &failing {
                 told.push((true, "Unhealthy", format!("Readiness probe failed: {words}")));
@@ -482,17 +486,18 @@ fn ticks(probe: &Value, since: u64, from: u64, now: u64, next: &mut Vec<u64>) ->
 }
 
 /// In the words of a probe that reaches nobody.
-fn refusal(probe: &Value) -> String {
-    let port = at(probe, "/httpGet/port");
-    let port = if port.is_null() { at(probe, "/tcpSocket/port") } else { port };
+fn refusal(probe: &Value, spec: &Value) -> String {
+    let port = ["/httpGet/port", "/tcpSocket/port"]
+        .map(|place| at(probe, place))
+        .into_iter()
+        .find(|port| !port.is_null());
+    let Some(port) = port else { return "command failed".into() };
+    let named = list(spec, "/ports").iter().find(|one| one["name"] == *port).map(|one| &one["containerPort"]);
+    let refused = format!("dial tcp 10.244.0.1:{0}: connect: connection refused", named.unwrap_or(port));
     match at(probe, "/httpGet") {
-        Value::Null if port.is_null() => "command failed".into(),
-        Value::Null => format!("dial tcp 10.244.0.1:{port}: connect: connection refused"),
+        Value::Null => refused,
         get => {
-            let path = text(get, "/path");
-            format!(
-                "Get \"http://10.244.0.1:{port}{path}\": dial tcp 10.244.0.1:{port}: connect: connection refused"
-            )
+            format!("Get \"http://10.244.0.1:{}{}\": {refused}", named.unwrap_or(port), text(get, "/path"))
         }
     }
 }

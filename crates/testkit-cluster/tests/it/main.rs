@@ -1,6 +1,7 @@
 //! The cluster as its clients see it: over HTTP, and on virtual time.
 
 mod access;
+mod compare;
 mod faults;
 mod kubectl;
 mod lists;

@@ -1,10 +1,11 @@
 //! `plimsoll migrate lint`.
 
 use plimsoll_evidence_migration_lint::{
-    Class, Dialect, FileReport, Layout, Report, Severity, Statement, Work,
+    Class, Dialect, FileReport, Layout, Report, Severity, Statement, Traced, Work,
 };
 use plimsoll_model::{Class as Ending, Failure};
 use plimsoll_pipeline::migrations::LintRequest;
+use plimsoll_pipeline::migrations::trace::{TraceRequest, lint_traced};
 
 use super::Session;
 use crate::args::{Form, Lint};
@@ -26,8 +27,15 @@ pub(super) fn run(session: &Session, arguments: Lint) -> Result<u8, Failure> {
         small: arguments.small.into_iter().collect(),
         finished: arguments.finished.into_iter().collect(),
     };
+    let trace = arguments.trace.map(|at| TraceRequest {
+        at,
+        rows: arguments.trace_rows.map(|path| session.path_here(&path)),
+    });
     let report = session.block_on_anywhere(|context| async move {
-        plimsoll_pipeline::migrations::lint(context.as_ref(), request).await
+        match trace {
+            None => plimsoll_pipeline::migrations::lint(context.as_ref(), request).await,
+            Some(trace) => lint_traced(context.as_ref(), request, trace).await,
+        }
     })?;
     session.printer.result(&report, || match form {
         Form::Text => text(&report),
@@ -50,7 +58,7 @@ fn layout(name: &str) -> Result<Layout, CliError> {
 fn text(report: &Report) -> String {
     const WIDTH: usize = 96;
     let mut text = String::new();
-    for file in report.files.iter().filter(|file| !file.findings.is_empty()) {
+    for file in report.files.iter().filter(|file| !file.findings.is_empty() || traced(file)) {
         text.push_str(&format!("{}  {}\n", bold(&file.file), file.class));
         let mut shown = 0;
         for finding in &file.findings {
@@ -76,6 +84,14 @@ fn text(report: &Report) -> String {
         for statement in &file.statements[shown..] {
             text.push_str(&locks(statement));
         }
+        for gone in &file.withdrawn {
+            let finding = &gone.finding;
+            let line = format!("{}:{}  withdrawn {} {}", finding.line, finding.column, finding.rule, finding.name);
+            text.push_str(&format!("  {line}\n      {}\n", gone.reason));
+        }
+        if let Some(why) = &file.untraced {
+            text.push_str(&format!("  not traced to its end: {why}\n"));
+        }
         text.push('\n');
     }
     for file in &report.ignored {
@@ -86,8 +102,45 @@ fn text(report: &Report) -> String {
     text
 }
 
-/// What a statement takes on what others use; nothing where it is nothing.
+/// Whether the trace says something of a file that has no findings.
+fn traced(file: &FileReport) -> bool {
+    !file.withdrawn.is_empty()
+        || file.untraced.is_some()
+        || file.statements.iter().any(|it| it.trace.as_ref().is_some_and(|it| it.failed.is_some()))
+}
+
+/// What a statement takes on what others use, by the lint and by the trace; nothing
+/// where it is nothing.
 fn locks(statement: &Statement) -> String {
+    let seen = statement.trace.as_ref().map(|trace| seen(statement, trace)).unwrap_or_default();
+    judged(statement) + &seen
+}
+
+/// What the trace saw of a statement.
+fn seen(statement: &Statement, trace: &Traced) -> String {
+    let place = format!("{}:{}", statement.line, statement.column);
+    let said = if let Some(why) = &trace.not_run {
+        format!("not run: {why}")
+    } else if let Some(says) = &trace.failed {
+        format!("failed: {says}")
+    } else {
+        let tables = trace.locks.iter().filter(|lock| lock.in_use && !lock.index && !lock.earlier);
+        let locks: Vec<String> = tables.map(|lock| format!("{} on {}", lock.mode, lock.on)).collect();
+        let mut said = if locks.is_empty() { "nothing new".into() } else { locks.join(", ") };
+        for (what, names) in
+            [("rewrote", &trace.rewritten), ("read", &trace.scanned), ("built", &trace.indexes)]
+        {
+            if !names.is_empty() {
+                said.push_str(&format!(", {what} {}", names.join(", ")));
+            }
+        }
+        format!("took {said}, in {} ms", trace.duration_us / 1_000)
+    };
+    dim(&format!("  {place}  {said}")) + "\n"
+}
+
+/// What the lint says that a statement takes.
+fn judged(statement: &Statement) -> String {
     let taken: Vec<String> = statement
         .locks
         .iter()
@@ -125,6 +178,17 @@ fn summary(report: &Report) -> String {
     );
     if !classes.is_empty() {
         line.push_str(&format!("; {}", classes.join(", ")));
+    }
+    if let Some(trace) = &report.trace {
+        let withdrawn: usize = report.files.iter().map(|file| file.withdrawn.len()).sum();
+        let rows = if trace.rows { "with rows" } else { "without rows" };
+        line.push_str(&format!("; traced on PostgreSQL {} {rows}", trace.server));
+        if withdrawn > 0 {
+            line.push_str(&format!(", {} withdrawn", counted(withdrawn, "finding")));
+        }
+        if let Some(name) = &trace.left_behind {
+            line.push_str(&format!("; left behind, drop it: DROP DATABASE {name};"));
+        }
     }
     if not_understood > 0 {
         line.push_str(&format!("; not understood: {}", counted(not_understood, "statement")));
