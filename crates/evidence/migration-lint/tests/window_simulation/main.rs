@@ -10,6 +10,7 @@ mod code;
 mod draw;
 mod plan;
 mod postgres;
+mod table;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
