@@ -13,6 +13,7 @@ mod failing;
 mod http;
 mod input;
 mod keys;
+mod kubernetes;
 mod lies;
 #[path = "../../src/commands/demo/load.rs"]
 mod load;

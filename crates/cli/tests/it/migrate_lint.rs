@@ -91,3 +91,30 @@ fn what_cannot_be_read_is_said() {
     lint(&repo, &["migrations/0004_typo.sql"]).exits(3);
     lint(&repo, &["migrations/0004_typo.sql", "--dialect", "sqlite"]).exits(0);
 }
+
+/// The locks that are really taken, on a database of the lint's own.
+#[test]
+fn a_trace_has_the_last_word() {
+    let Some(server) = plimsoll_testkit::postgres::shared() else { return };
+    let repo = folder();
+    let world = World::bare();
+    let url = server.new_database();
+    let traced = |arguments: &[&str]| {
+        let fixed = ["migrate", "lint", "--since", "HEAD", "--trace", "env:SCRATCH"];
+        let mut command = world.command(fixed.into_iter().chain(arguments.iter().copied()));
+        command.current_dir(repo.path()).env("SCRATCH", &url);
+        world.start(command).wait()
+    };
+    let report = traced(&["--output", "json"]).exits(3).json();
+    let statement = &report["files"][0]["statements"][0];
+    let locks = statement["trace"]["locks"].to_string();
+    assert!(locks.contains("SHARE") && locks.contains("users"), "{report:#}");
+    traced(&[]).exits(3).says(&["0002_index.sql"]);
+    // Nothing of it is left.
+    let left =
+        server.psql("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE 'plimsoll_trace%'");
+    assert_eq!(left.trim(), "0");
+    let mut command = world.command(["migrate", "lint", "--trace", "postgres://127.0.0.1:1/none"]);
+    command.current_dir(repo.path());
+    world.start(command).wait().exits(5);
+}

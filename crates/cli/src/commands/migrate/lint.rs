@@ -27,10 +27,9 @@ pub(super) fn run(session: &Session, arguments: Lint) -> Result<u8, Failure> {
         small: arguments.small.into_iter().collect(),
         finished: arguments.finished.into_iter().collect(),
     };
-    let trace = arguments.trace.map(|at| TraceRequest {
-        at,
-        rows: arguments.trace_rows.map(|path| session.path_here(&path)),
-    });
+    let trace = arguments
+        .trace
+        .map(|at| TraceRequest { at, rows: arguments.trace_rows.map(|path| session.path_here(&path)) });
     let report = session.block_on_anywhere(|context| async move {
         match trace {
             None => plimsoll_pipeline::migrations::lint(context.as_ref(), request).await,
@@ -86,7 +85,8 @@ fn text(report: &Report) -> String {
         }
         for gone in &file.withdrawn {
             let finding = &gone.finding;
-            let line = format!("{}:{}  withdrawn {} {}", finding.line, finding.column, finding.rule, finding.name);
+            let line =
+                format!("{}:{}  withdrawn {} {}", finding.line, finding.column, finding.rule, finding.name);
             text.push_str(&format!("  {line}\n      {}\n", gone.reason));
         }
         if let Some(why) = &file.untraced {
