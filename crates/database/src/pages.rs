@@ -36,7 +36,7 @@ pub const PAGES: &[Page] = &[
         name: "database-denied",
         what: "The server does not let this user in: wrong or missing password, unknown role, no rule in pg_hba.conf, or no \
                right to connect to this database.",
-        why: "Nothing was done.",
+        why: "Whom the server does not let in can be told nothing about the database; nothing was done.",
         how: "Give the password with the URL through `env:NAME`, `file:PATH` or `command:CMD`, or in PGPASSWORD. The server's \
               own log says more than it tells a client.",
     },

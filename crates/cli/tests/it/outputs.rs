@@ -368,6 +368,7 @@ fn what_needs_no_commit() {
     image.user  65532:65532  default
     image.workdir  /  default
     ledger.url  sqlite://.plimsoll/ledger.db  default
+    policy.api_break  warn  default
     policy.builders  []  default
     policy.override_for  24h  default
     policy.provenance  warn  default
