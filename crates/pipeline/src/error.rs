@@ -55,7 +55,9 @@ pub enum PipelineError {
         found: String,
     },
     /// The environment's target is of a kind this version does not know.
-    #[error("environment `{environment}` uses target `{target}`, whose replicas this command does not start or stop")]
+    #[error(
+        "environment `{environment}` uses target `{target}`, whose replicas this command does not start or stop"
+    )]
     TargetKind {
         /// The environment.
         environment: String,

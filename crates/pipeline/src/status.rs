@@ -117,7 +117,9 @@ async fn drift(target: &RunningTarget, current: Option<&Running>, deployed: &[De
                 let ready = facts.pods.iter().filter(|pod| pod.ready).count();
                 Drift::None { ready: u32::try_from(ready).unwrap_or(u32::MAX) }
             }
-            Ok(facts) => Drift::Drifted { differences: facts.drift.iter().map(ToString::to_string).collect() },
+            Ok(facts) => {
+                Drift::Drifted { differences: facts.drift.iter().map(ToString::to_string).collect() }
+            }
             Err(error) => Drift::Unknown { reason: error.to_string() },
         };
     }
