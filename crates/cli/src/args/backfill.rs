@@ -30,6 +30,9 @@ pub(crate) struct Backfill {
     /// The migrations of this commit, branch or tag; those of the working directory without it
     #[arg(long, value_name = "SHA")]
     pub(crate) release: Option<String>,
+    /// The database of this environment
+    #[arg(long, value_name = "ENV")]
+    pub(crate) env: Option<String>,
     /// What a batch should take, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub(crate) target_ms: u64,

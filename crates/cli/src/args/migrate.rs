@@ -29,6 +29,9 @@ pub(crate) struct Which {
     /// The migrations of this commit, branch or tag; those of the working directory without it
     #[arg(long, value_name = "SHA")]
     pub(crate) release: Option<String>,
+    /// The database of this environment, whose releases contract steps wait for
+    #[arg(long, value_name = "ENV")]
+    pub(crate) env: Option<String>,
     /// A backfill that is proven to be finished, by name (repeatable)
     #[arg(long = "finished", value_name = "BACKFILL")]
     pub(crate) finished: Vec<String>,
@@ -54,13 +57,13 @@ pub(crate) struct RunMigrations {
     /// Run although another tool's table is there: it is about other migrations
     #[arg(long)]
     pub(crate) beside_other_tool: bool,
-    /// How long a statement waits for a lock before it gives way
-    #[arg(long, value_name = "DURATION", default_value = "2s")]
-    pub(crate) lock_timeout: String,
+    /// How long a statement waits for a lock before it gives way; as `[migrations] lock_timeout` says without it
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) lock_timeout: Option<String>,
     /// How often a statement tries to get its lock
     #[arg(long, value_name = "NUMBER", default_value_t = 20)]
     pub(crate) attempts: u32,
-    /// How long one statement may run; without end by default
+    /// How long one statement may run; as `[migrations] statement_timeout` says without it
     #[arg(long, value_name = "DURATION")]
     pub(crate) statement_timeout: Option<String>,
     /// How long another runner is waited for

@@ -84,6 +84,10 @@ fn a_drop_waits_for_the_window_and_closes_the_way_back() {
     // `first` may be gone back to, and reads the column.
     project.migration("0003_fax.sql", DROP);
     let third = project.built("third");
+    // By hand it waits for the same, when it is said for whose releases.
+    let by_hand = ["migrate", "apply", "--env", "trial"];
+    project.world.plimsoll(by_hand).exits(0).says(&["0003_fax.sql", first.short()]);
+    assert_eq!(project.columns(), ["id", "email", "fax", "name"]);
     let deployed = project.deploy(&third);
     assert_eq!(deployed["outcome"], "succeeded");
     let waits = check(&deployed, "MIG-205");
@@ -98,6 +102,12 @@ fn a_drop_waits_for_the_window_and_closes_the_way_back() {
     assert!(status["ways_back"].as_array().unwrap().iter().all(|way| way["possible"] == true), "{status:#}");
 
     // Nobody in the window needs it any more: the step runs, and says what it closes.
+    let planned = project.world.json(["migrate", "plan", "--env", "trial"]);
+    let drop = planned["files"].as_array().unwrap().iter().find(|file| file["path"] == "0003_fax.sql");
+    assert_eq!(drop.unwrap()["state"], "pending", "{planned:#}");
+    let planned = project.world.json(["migrate", "plan"]);
+    let drop = planned["files"].as_array().unwrap().iter().find(|file| file["path"] == "0003_fax.sql");
+    assert_eq!(drop.unwrap()["state"], "waiting", "{planned:#}");
     let fourth = project.built("fourth");
     let planned = project.world.json(["deploy", fourth.as_str(), "--env", "trial", "--dry-run"]);
     let closes = check(&planned, "MIG-204");

@@ -29,7 +29,7 @@ pub(crate) mod policy;
 pub(crate) mod release;
 mod schema;
 
-pub(crate) use schema::{open as open_database, ran};
+pub(crate) use schema::{open as open_database, ran, waiting};
 
 /// What somebody asks the guard.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use plimsoll_config::Environment;
 use plimsoll_decision::{PendingMigration, SchemaFacts, WayBackFacts};
-use plimsoll_evidence_migration_lint::{FileReport, Offer, Severity};
+use plimsoll_evidence_migration_lint::{Class, FileReport, Offer, Options, Severity};
 use plimsoll_image::Source;
 use plimsoll_ledger::views::Deployed;
 use plimsoll_model::event::RolloutKind;
@@ -16,6 +16,7 @@ use plimsoll_rollout_migrate::{Database, Plan, PlanOptions, State, Target};
 
 use super::Asked;
 use crate::context::Context;
+use crate::migrations::backfill::proven;
 use crate::migrations::state::{self, OfCommit};
 use crate::migrations::window::{self, Needed, Wait};
 use crate::migrations::{MigrationsRecord, found, options};
@@ -202,8 +203,7 @@ async fn ask(
         Some(target) => {
             let mut opened = open(context, &target).await?;
             judging.dialect = opened.dialect();
-            judging.finished_backfills =
-                state::finished_backfills(&target, &of_commit.files, &judging).await?;
+            judging.finished_backfills = proven(&target, &of_commit.files, &judging).await?;
             let history = opened.history().await?;
             database = Some(opened);
             let records = history.records.unwrap_or_default();
@@ -261,6 +261,42 @@ async fn ask(
     facts.serves = window::lacks(&after, &Lookup::Found(record.needs));
     facts.ways_back = ways_back(releases, &Lookup::Found(judged.before), &Lookup::Found(after));
     Ok(facts)
+}
+
+/// What has not run in an environment's database: which contract steps nobody needs to
+/// wait for any more, and which files wait for whom.
+pub(crate) struct Waiting {
+    pub(crate) free: Vec<String>,
+    pub(crate) held: BTreeMap<String, String>,
+}
+
+/// Judges for a person what [`schema`] judges for a deployment.
+///
+/// # Errors
+/// The ledger or the files cannot be read.
+pub(crate) async fn waiting(
+    context: &Context,
+    environment: &Environment,
+    of_commit: &OfCommit,
+    applied: &BTreeSet<String>,
+    judging: &Options,
+) -> Result<Waiting, Failure> {
+    let (ledger, name) = (context.ledger.clone(), environment.name.clone());
+    let deployed =
+        blocking("reading the ledger", move || ledger.deployed_before(&name, super::MOST_RELEASES)).await??;
+    let reach = of_commit.configured.rollback_window as usize;
+    let mut window = Vec::new();
+    for row in deployed.iter().take(1 + reach) {
+        window.push(state::needs(context, &environment.name, row.release.sha()).await?);
+    }
+    let judged = {
+        let (files, applied, judging) = (of_commit.files.clone(), applied.clone(), judging.clone());
+        blocking("judging the migrations", move || window::judge(&files, &applied, &window, &judging))
+            .await??
+    };
+    let free = judged.pending.iter().filter(|file| file.class == Class::Contract);
+    let free = free.map(|file| file.file.clone()).filter(|path| !judged.held.contains_key(path)).collect();
+    Ok(Waiting { free, held: told(context, &of_commit.configured.dir, judged.held).await? })
 }
 
 /// Why files wait, each with whether the code of the release names what it is about.

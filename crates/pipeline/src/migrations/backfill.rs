@@ -28,6 +28,8 @@ pub struct BackfillRequest {
     pub names: Vec<String>,
     /// The migrations of this commit, branch or tag; none: the working directory.
     pub release: Option<String>,
+    /// Whose database; none: the one of `[migrations]`.
+    pub environment: Option<String>,
     /// How they are run.
     pub options: Options,
 }
@@ -163,7 +165,7 @@ fn place(target: &Target) -> Result<Place, Failure> {
 
 async fn open(context: &Context, request: BackfillRequest) -> Result<Opened, Failure> {
     let configured = configured(context)?;
-    let place = place(&target(context).await?)?;
+    let place = place(&target(context, request.environment.as_deref()).await?)?;
     let (files, _) = read(context, &configured, request.release).await?;
     let lint =
         LintOptions { dialect: place.dialect(), layout: layout(&configured), ..LintOptions::default() };

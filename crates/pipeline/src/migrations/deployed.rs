@@ -13,6 +13,7 @@ use plimsoll_rollout_core::machine::Migrations as Standing;
 use plimsoll_rollout_core::{BoxFuture, Migrator};
 use plimsoll_rollout_migrate::{ApplyOptions, PlanOptions, Timeouts};
 
+use super::backfill::proven;
 use super::state::{self, OfCommit};
 use super::window;
 use super::{MigrationsError, MigrationsRecord, checksums, options};
@@ -71,7 +72,7 @@ impl<'a> ReleaseMigrations<'a> {
         };
         let mut database = gather::open_database(self.context, &target).await?;
         judging.dialect = database.dialect();
-        judging.finished_backfills = state::finished_backfills(&target, &of_commit.files, &judging).await?;
+        judging.finished_backfills = proven(&target, &of_commit.files, &judging).await?;
         let scripts = database.scripts(&of_commit.files, &judging).await?;
         let apply = ApplyOptions {
             plan: PlanOptions {

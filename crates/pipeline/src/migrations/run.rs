@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use plimsoll_config::{DatabaseUrl, Migrations, SecretContext};
+use plimsoll_config::Migrations;
 use plimsoll_evidence_migration_lint::{File, Options, Scripts};
 use plimsoll_image::{ShortSha, Source};
 use plimsoll_model::{Commit, Failure};
@@ -14,9 +14,10 @@ use plimsoll_rollout_migrate::{
     Timeouts,
 };
 
+use super::state::{self, OfCommit};
 use super::{MigrationsError, files, layout};
-use crate::blocking;
 use crate::context::Context;
+use crate::{blocking, gather};
 
 /// How often it is looked whether a person wants an end.
 const LOOK: Duration = Duration::from_millis(100);
@@ -29,8 +30,9 @@ pub struct RunRequest {
     /// Files that may run whatever their class is, as they are named from the folder of
     /// the migrations on, or from the working copy's.
     pub allow: BTreeSet<String>,
-    /// Files that must wait, with the reason.
-    pub held: BTreeMap<String, String>,
+    /// Whose database, and for whose releases contract steps wait; none: the one of
+    /// `[migrations]`, and for whoever a person does not name.
+    pub environment: Option<String>,
     /// Backfills that are proven to be finished.
     pub finished: BTreeSet<String>,
     /// Values for flyway's placeholders.
@@ -41,7 +43,11 @@ pub struct RunRequest {
     pub strict_missing: bool,
     /// Whether to run although another tool's table is there.
     pub beside_other_tool: bool,
-    /// How long things may take.
+    /// How long a statement waits for a lock; none: as configured.
+    pub lock_timeout: Option<Duration>,
+    /// How long one statement may run; none: as configured.
+    pub statement_timeout: Option<Duration>,
+    /// How long everything else may take.
     pub timeouts: Timeouts,
 }
 
@@ -124,23 +130,20 @@ fn from_folder(configured: &Migrations, path: &str) -> String {
     inner.unwrap_or(path).to_owned()
 }
 
-/// Where the database is, in full.
+/// Where the database is: of an environment, or in general.
 ///
 /// # Errors
-/// None is configured, or the secret that has its URL cannot be read.
-pub(crate) async fn target(context: &Context) -> Result<Target, Failure> {
-    let url = configured(context)?.database.ok_or(MigrationsError::NoDatabase)?;
-    let root = context.root().to_path_buf();
-    let url = blocking("reading the database's URL", move || url.resolve(&SecretContext::of_process(&root)));
-    Ok(match url.await?? {
-        DatabaseUrl::Sqlite(path) => Target::Sqlite(path),
-        DatabaseUrl::Postgres(url) => Target::Postgres(url),
-    })
+/// None is configured, there is no such environment, or the secret that has the
+/// URL cannot be read.
+pub(crate) async fn target(context: &Context, environment: Option<&str>) -> Result<Target, Failure> {
+    configured(context)?;
+    let environment = environment.map(|name| context.environment(name)).transpose()?;
+    state::target(context, environment)?.ok_or_else(|| MigrationsError::NoDatabase.into())
 }
 
 async fn open(context: &Context, request: RunRequest) -> Result<Opened, Failure> {
     let configured = configured(context)?;
-    let target = target(context).await?;
+    let target = target(context, request.environment.as_deref()).await?;
     let (files, release) = read(context, &configured, request.release).await?;
     let mut database = Database::open(&target, &context.holder.who).await?;
     let mut lint = Options {
@@ -153,18 +156,37 @@ async fn open(context: &Context, request: RunRequest) -> Result<Opened, Failure>
     finished.extend(super::backfill::proven(&target, &files, &lint).await?);
     lint.finished_backfills = finished.clone();
     let scripts = database.scripts(&files, &lint).await?;
-    let inner = |path: &String| from_folder(&configured, path);
+    let mut allow: BTreeSet<String> =
+        request.allow.iter().map(|path| from_folder(&configured, path)).collect();
+    let mut held = BTreeMap::new();
+    if let Some(name) = &request.environment {
+        let environment = context.environment(name)?;
+        let records = database.history().await?.records.unwrap_or_default();
+        let finished = records.into_iter().filter(|record| record.finished());
+        let applied = finished.map(|record| record.path).collect();
+        let of_commit = OfCommit { configured: configured.clone(), files: files.clone() };
+        let lint = Options { dialect: database.dialect(), ..lint.clone() };
+        let waiting = gather::waiting(context, environment, &of_commit, &applied, &lint).await?;
+        // What a person names runs all the same.
+        held = waiting.held.into_iter().filter(|(path, _)| !allow.contains(path)).collect();
+        allow.extend(waiting.free);
+    }
     let plan = PlanOptions {
         release: release.map(|commit| commit.to_string()),
-        held: request.held.iter().map(|(path, reason)| (inner(path), reason.clone())).collect(),
-        allow: request.allow.iter().map(inner).collect(),
+        held,
+        allow,
         finished_backfills: finished,
         in_order: request.in_order,
         strict_missing: request.strict_missing,
         beside_other_tool: request.beside_other_tool,
         placeholders: request.placeholders,
     };
-    let options = ApplyOptions { plan, timeouts: request.timeouts, actor: context.holder.who.clone() };
+    let timeouts = Timeouts {
+        lock: request.lock_timeout.unwrap_or(configured.lock_timeout),
+        statement: request.statement_timeout.or(configured.statement_timeout),
+        ..request.timeouts
+    };
+    let options = ApplyOptions { plan, timeouts, actor: context.holder.who.clone() };
     Ok(Opened { database, scripts, options })
 }
 

@@ -1,16 +1,13 @@
 //! What is known of releases and of the database: from the commit, the ledger and
 //! the database itself.
 
-use std::collections::BTreeSet;
-
 use plimsoll_config::{
     DatabaseUrl, Environment, FILE_NAME, MAX_FILE_BYTES, Migrations, Project, SecretContext,
 };
-use plimsoll_evidence_migration_lint::{File, Needs, Offer, Options};
+use plimsoll_evidence_migration_lint::{File, Needs, Offer};
 use plimsoll_image::Source;
 use plimsoll_ledger::views::SchemaRecord;
 use plimsoll_model::{Commit, Failure, Lookup};
-use plimsoll_rollout_backfill::{Place, declarations, finished};
 use plimsoll_rollout_migrate::Target;
 
 use super::window::Needed;
@@ -115,24 +112,4 @@ pub(crate) fn target(
         DatabaseUrl::Postgres(url) => Target::Postgres(url),
         DatabaseUrl::Sqlite(path) => Target::Sqlite(path),
     }))
-}
-
-/// The backfills that the database proves to be finished.
-///
-/// # Errors
-/// The database cannot be asked, or the declarations cannot be read.
-pub(crate) async fn finished_backfills(
-    target: &Target,
-    files: &[File],
-    options: &Options,
-) -> Result<BTreeSet<String>, Failure> {
-    let found = declarations(files, options)?;
-    if found.declared.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    let place = match target {
-        Target::Postgres(url) => Place::Postgres(plimsoll_database::Address::parse(url)?),
-        Target::Sqlite(path) => Place::Sqlite(path.clone()),
-    };
-    Ok(finished(&place, &found.declared).await?)
 }

@@ -47,6 +47,7 @@ fn request(session: &Session, arguments: Backfill) -> Result<BackfillRequest, Cl
     Ok(BackfillRequest {
         names: arguments.names,
         release: arguments.release,
+        environment: arguments.env,
         options: Options {
             target: Duration::from_millis(arguments.target_ms),
             least_rows: Options::default().least_rows.min(arguments.most_rows),

@@ -30,6 +30,7 @@ pub(crate) fn run(session: &Session, arguments: Migrate) -> Result<u8, Failure> 
 fn which(which: Which) -> RunRequest {
     RunRequest {
         release: which.release,
+        environment: which.env,
         finished: which.finished.into_iter().collect(),
         ..RunRequest::default()
     }
@@ -47,10 +48,10 @@ fn request(arguments: RunMigrations) -> Result<RunRequest, CliError> {
         in_order: arguments.in_order,
         strict_missing: arguments.strict,
         beside_other_tool: arguments.beside_other_tool,
+        lock_timeout: arguments.lock_timeout.as_deref().map(super::duration).transpose()?,
+        statement_timeout: statement,
         timeouts: Timeouts {
-            lock: super::duration(&arguments.lock_timeout)?,
             attempts: arguments.attempts,
-            statement,
             runner: super::duration(&arguments.wait)?,
             ..Timeouts::default()
         },
