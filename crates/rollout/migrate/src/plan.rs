@@ -405,7 +405,9 @@ fn judge(planned: &mut Planned, script: &Script, options: &PlanOptions, waiting:
             say(
                 State::Waiting,
                 reason.into(),
-                Some(format!("`plimsoll migrate apply --allow {path}` when none is left")),
+                Some(format!(
+                    "`--env ENV` asks the releases of an environment; or `plimsoll migrate apply --allow {path}` when none is left"
+                )),
             );
         }
         Some(Class::Unsafe) => {

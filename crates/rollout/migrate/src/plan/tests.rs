@@ -62,7 +62,7 @@ fn a_plan_reads_as_what_will_happen() {
              next: `git diff 3f2a -- '*00002_t.sql'` shows the difference; put back what ran, and add a new migration
 waiting      00003_drop.sql  contract
              it takes away what older releases use, and nobody has said that none is left
-             next: `plimsoll migrate apply --allow 00003_drop.sql` when none is left
+             next: `--env ENV` asks the releases of an environment; or `plimsoll migrate apply --allow 00003_drop.sql` when none is left
 waiting      00004_more.sql  expand
              it touches `t1`, and so does `00003_drop.sql`, which waits
 refused      00005_i.sql  unsafe
