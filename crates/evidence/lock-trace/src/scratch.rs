@@ -56,11 +56,16 @@ impl Scratch {
             let user = value(&about, 2).unwrap_or_default();
             return Err(Error::NoGrant { address: address.to_string(), user });
         }
+        drop_left_behind(&admin).await;
         let name = format!("{PREFIX}{}_{:012x}", std::process::id(), fastrand::u64(..) >> 16);
+        // For as long as this session lives, nobody takes the database for left behind.
+        let made = admin.simple_query(&format!("SET application_name = '{name}'")).await;
+        made.map_err(failed)?;
         let made = admin.simple_query(&format!("CREATE DATABASE {name} TEMPLATE template0")).await;
         made.map_err(|error| admin.failed("create the scratch database", error))?;
         let scratch = Self { admin, address, name, server, version };
-        // Says to a person who finds it what it is. That it is missing would not matter.
+        // Says what it is to a person who finds it, and to a later trace. That it is
+        // missing would not matter.
         let _ =
             scratch.admin.simple_query(&format!("COMMENT ON DATABASE {} IS '{COMMENT}'", scratch.name)).await;
         Ok(scratch)
@@ -96,5 +101,27 @@ impl Scratch {
             }
         }
         Some(self.name)
+    }
+}
+
+/// Drops what traces left that were killed: databases with our name and comment, of
+/// this role, that no session is in or made. That it fails would not matter.
+async fn drop_left_behind(admin: &Connection) {
+    let find = format!(
+        "SELECT datname FROM pg_catalog.pg_database AS base \
+         WHERE datname ~ '^{PREFIX}[0-9]+_[0-9a-f]+$' \
+         AND pg_catalog.shobj_description(oid, 'pg_database') = '{COMMENT}' \
+         AND pg_catalog.pg_has_role(current_user, datdba, 'USAGE') \
+         AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity AS session \
+         WHERE session.datname = base.datname OR session.application_name = base.datname)"
+    );
+    let Ok(found) = admin.simple_query(&find).await else { return };
+    for message in found {
+        if let SimpleQueryMessage::Row(row) = message
+            && let Some(name) = row.get(0)
+        {
+            // Without FORCE: a session that came in the meantime keeps it.
+            let _ = admin.simple_query(&format!("DROP DATABASE IF EXISTS {name}")).await;
+        }
     }
 }

@@ -53,7 +53,7 @@ fn locks(traced: &Traced) -> Vec<String> {
 
 /// Databases that traces left.
 fn left(server: &Postgres) -> String {
-    server.psql("postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'plimsoll%'")
+    server.psql("postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'plimsoll%' ORDER BY 1")
 }
 
 #[test]
@@ -238,4 +238,31 @@ fn a_released_migration_that_fails_and_bad_rows_are_named_and_leave_nothing() {
         traced_with(server, "ALTER TABLE users ALTER COLUMN age TYPE bigint;", &rows).expect("it runs");
     assert!(found.on.rows && found.files[0].statements[0].traced.duration_us > 0);
     assert_eq!(left(server), "");
+}
+
+/// As after `kill -9`, and beside a trace that still runs.
+#[test]
+fn what_a_killed_trace_left_goes_with_the_next_and_nothing_else_does() {
+    let Some(server) = &postgres::server(&Settings::default()) else { return };
+    let databases =
+        ["plimsoll_trace_1_00aa", "plimsoll_trace_2_00bb", "plimsoll_trace_3_00cc", "plimsoll_notes"];
+    for name in databases {
+        server.psql("postgres", &format!("CREATE DATABASE {name}"));
+        let comment = "scratch database of plimsoll migrate lint --trace";
+        // The third has the name alone: somebody else's.
+        if name != "plimsoll_trace_3_00cc" {
+            server.psql("postgres", &format!("COMMENT ON DATABASE {name} IS '{comment}'"));
+        }
+    }
+    run(async {
+        let at_work = plimsoll_database::Options {
+            application_name: databases[1].into(),
+            ..plimsoll_database::Options::default()
+        };
+        let address = plimsoll_database::Address::parse(&Secret::new(server.url())).expect("an address");
+        let _open = plimsoll_database::connect_to(&address, &at_work).await.expect("a session");
+        let files = files("SELECT 1;");
+        trace(&Secret::new(server.url()), &files, &judge(), &Options::default()).await.expect("it runs");
+    });
+    assert_eq!(left(server), "plimsoll_notes\nplimsoll_trace_2_00bb\nplimsoll_trace_3_00cc");
 }
