@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::action::{Action, Backfill, Kind, Mode, Statement};
+use crate::layout::RUNNER_TABLES;
 use crate::name::Name;
 use crate::options::{Dialect, Options};
 use crate::schema::{Column, Made, Schema};
@@ -112,8 +113,12 @@ impl Context<'_> {
     }
 
     /// Whether released code may use a relation: it was there before this release.
-    /// What is not known was made by something that was not understood.
+    /// What is not known was made by something that was not understood. The table in
+    /// which a tool notes what it ran is no code's: Alembic's files change it each time.
     pub(crate) fn in_use(&self, name: &Name) -> bool {
+        if RUNNER_TABLES.iter().any(|(table, _)| *table == name.name) {
+            return false;
+        }
         match self.schema.relation(name) {
             Some(relation) => relation.made.release < self.made.release && !relation.temporary,
             None => !self.past.gone_relations.contains_key(name),

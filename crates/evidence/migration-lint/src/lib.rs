@@ -45,7 +45,7 @@ mod window;
 
 pub use backfill::{Backfills, DeclaredBackfill, Ranged, RefusedBackfill, Verb, Walk, backfills, ranged};
 pub use error::{Error, PAGES};
-pub use layout::Layout;
+pub use layout::{Layout, RUNNER_TABLES};
 pub use lint::{lint, schema};
 pub use offer::{Offer, OfferedColumn, OfferedRelation};
 pub use options::{Declared, Dialect, File, Limits, Options, Released};

@@ -39,6 +39,19 @@ pub enum Layout {
     Plain,
 }
 
+/// The tables in which tools write down what they ran. golang-migrate's has dbmate's
+/// name, and a column `dirty`.
+pub const RUNNER_TABLES: [(&str, Layout); 8] = [
+    ("_sqlx_migrations", Layout::Sqlx),
+    ("refinery_schema_history", Layout::Refinery),
+    ("__diesel_schema_migrations", Layout::Diesel),
+    ("goose_db_version", Layout::Goose),
+    ("flyway_schema_history", Layout::Flyway),
+    ("_prisma_migrations", Layout::Prisma),
+    ("alembic_version", Layout::Alembic),
+    ("schema_migrations", Layout::Dbmate),
+];
+
 impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

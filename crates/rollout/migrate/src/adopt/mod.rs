@@ -6,7 +6,7 @@ mod compare;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use plimsoll_evidence_migration_lint::{Layout, Script, Scripts};
+use plimsoll_evidence_migration_lint::{Layout, RUNNER_TABLES, Script, Scripts};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -49,19 +49,6 @@ pub struct AdoptOptions {
     pub actor: String,
 }
 
-/// The tables that are looked for.
-const TABLES: [(&str, Layout); 8] = [
-    ("_sqlx_migrations", Layout::Sqlx),
-    ("refinery_schema_history", Layout::Refinery),
-    ("__diesel_schema_migrations", Layout::Diesel),
-    ("goose_db_version", Layout::Goose),
-    ("flyway_schema_history", Layout::Flyway),
-    ("_prisma_migrations", Layout::Prisma),
-    ("alembic_version", Layout::Alembic),
-    // golang-migrate's has a column `dirty`.
-    ("schema_migrations", Layout::Dbmate),
-];
-
 /// One line of another tool's table.
 #[derive(Debug, Clone)]
 struct Entry {
@@ -74,7 +61,7 @@ struct Entry {
 
 /// The table of another tool, if there is one.
 pub(crate) async fn find<S: Session>(session: &mut S) -> Result<Option<Foreign>, Error> {
-    for (table, layout) in TABLES {
+    for (table, layout) in RUNNER_TABLES {
         if !session.has(table, None).await? {
             continue;
         }
@@ -216,7 +203,17 @@ fn compare<'a>(
     match foreign.tool.0 {
         // Both write down only where they are.
         Layout::GolangMigrate | Layout::Alembic => {
-            let Some(entry) = entries.first() else { return Ok(taken) };
+            let entry = match entries {
+                [] => return Ok(taken),
+                [entry] => entry,
+                heads => {
+                    let heads: Vec<&str> = heads.iter().map(|entry| entry.version.as_str()).collect();
+                    return Err(refuse(
+                        format!("it is at several versions at once: {}", heads.join(", ")),
+                        "merge them (`alembic merge heads`), upgrade with that tool, then adopt",
+                    ));
+                }
+            };
             let last = scripts.files.iter().position(|script| same(&script.version, &entry.version));
             let Some(last) = last else {
                 return Err(refuse(

@@ -347,6 +347,10 @@ impl Session for Sqlite {
     }
 
     async fn has(&mut self, table: &str, column: Option<&str>) -> Result<bool, Error> {
+        // The file is not there yet.
+        if self.worker.is_none() {
+            return Ok(false);
+        }
         let (table, column) = (table.to_owned(), column.map(str::to_owned));
         let found = self.call(move |connection| match column {
             None => connection.query_row(

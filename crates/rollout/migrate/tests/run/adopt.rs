@@ -184,3 +184,58 @@ async fn what_was_run_by_hand_is_recorded_up_to_a_file() {
     assert_eq!(plan(&target, &sql, &options()).await.runnable().count(), 1);
     assert_eq!(apply(&target, &sql, &options(), &Silent).await.unwrap().applied.len(), 1);
 }
+
+/// Alembic's files note their own version, in its table, which is no change of rows
+/// that a service has.
+#[tokio::test]
+async fn alembic_and_goose_go_on_where_they_are() {
+    let Some(server) = shared() else { return };
+    let alembic = [
+        (
+            "01_b6b1.sql",
+            "BEGIN;\n\nCREATE TABLE alembic_version (\n    version_num VARCHAR(32) NOT NULL, \n    CONSTRAINT \
+             alembic_version_pkc PRIMARY KEY (version_num)\n);\n\n-- Running upgrade  -> b6b1\n\nCREATE TABLE a (n \
+             int);\n\nINSERT INTO alembic_version (version_num) VALUES ('b6b1') RETURNING alembic_version.version_num;\n\n\
+             COMMIT;\n",
+        ),
+        (
+            "02_52c6.sql",
+            "BEGIN;\n\n-- Running upgrade b6b1 -> 52c6\n\nCREATE TABLE b (n int);\n\nUPDATE alembic_version SET \
+             version_num='52c6' WHERE alembic_version.version_num = 'b6b1';\n\nCOMMIT;\n",
+        ),
+    ];
+    let goose = [
+        ("00001_a.sql", "-- +goose Up\nCREATE TABLE a (n int);\n-- +goose Down\nDROP TABLE a;\n"),
+        ("00002_b.sql", "-- +goose Up\nCREATE TABLE b (n int);\n-- +goose Down\nDROP TABLE b;\n"),
+    ];
+    let goose_ran = "CREATE TABLE a (n int); CREATE TABLE goose_db_version (id serial, version_id bigint, is_applied bool); \
+                     INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, true), (1, true)";
+    for (sql, ran) in [(alembic, alembic[0].1), (goose, goose_ran)] {
+        let url = server.new_database();
+        let target = postgres(&url);
+        server.psql(&url, ran);
+        let adopted = adopt(&target, &files(&sql), &AdoptOptions::default()).await.unwrap();
+        assert_eq!(adopted.adopted, [sql[0].0]);
+        let report = apply(&target, &sql, &options(), &Silent).await.unwrap();
+        assert_eq!(report.applied.len(), 1, "{report:?}");
+        assert_eq!(server.psql(&url, "SELECT to_regclass('b') IS NULL"), "f");
+        if sql == alembic {
+            assert_eq!(server.psql(&url, "SELECT version_num FROM alembic_version"), "52c6");
+        }
+    }
+    let url = server.new_database();
+    server.psql(&url, alembic[0].1);
+    server.psql(&url, "INSERT INTO alembic_version VALUES ('77aa')");
+    let error = adopt(&postgres(&url), &files(&alembic), &AdoptOptions::default()).await.unwrap_err();
+    assert_eq!(error.code(), "MGR-005");
+    assert!(error.to_string().contains("several versions at once: "), "{error}");
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_has_nothing_to_adopt() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = Target::Sqlite(folder.path().join("app.db"));
+    let error = adopt(&target, &files(&[("1_a.sql", A)]), &AdoptOptions::default()).await.unwrap_err();
+    assert_eq!(error.code(), "MGR-004");
+    assert!(!folder.path().join("app.db").exists());
+}
