@@ -101,6 +101,10 @@ async fn a_session_that_is_ended_is_lost_and_says_by_whom() {
     let (connection, other) = (open(&url).await.unwrap(), open(&url).await.unwrap());
     let pid: i32 = connection.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
     let (slept, _) = tokio::join!(connection.batch_execute("SELECT pg_sleep(60)"), async {
+        // One that is ended before it has read what it was sent resets the connection,
+        // and its last words are lost with it.
+        let asleep = "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $1";
+        while other.query_one(asleep, &[&pid]).await.unwrap().get::<_, Option<bool>>(0) != Some(true) {}
         other.query("SELECT pg_terminate_backend($1)", &[&pid]).await
     });
     let error = connection.failed("sleep", slept.unwrap_err());
