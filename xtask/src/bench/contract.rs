@@ -88,7 +88,15 @@ fn compare(
     let mut theirs = Command::new(oasdiff);
     theirs.args(["changelog", "--format", "json"]).args(pair);
     let rounds = if target == Target::Ratio { bench.rounds } else { 1 };
-    let peers = usages(&theirs, rounds)?;
+    let peers = match usages(&theirs, rounds) {
+        Ok(peers) => peers,
+        // It has no bound where schemas refer to each other, and ends as memory does.
+        Err(error) if target == Target::Second => {
+            figures.note(format!("contract: {name}: oasdiff did not come to an end ({error})"));
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
     let beside = row("time", wall(&runs), "s").beside("oasdiff changelog", wall(&peers));
     figures.add(if target == Target::Ratio { beside.ratio_at_most(0.1) } else { beside });
     figures.add(row("peak memory", peak(&runs), "MB").beside("oasdiff changelog", peak(&peers)));
