@@ -176,6 +176,7 @@ fn known(kind: &str, json: &str) -> Option<Projected> {
         | "verification.escalated"
         | "verification.softened"
         | "migrations.applied"
+        | "migrations.by_hand"
         | "watch.judged" => {
             let policy: OfPolicy = serde_json::from_str(json).ok()?;
             known.environment = Some(policy.environment);

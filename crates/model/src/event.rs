@@ -198,10 +198,28 @@ pub enum Event {
         /// Migrations of the release that have to wait.
         waiting: Vec<WaitingMigration>,
         /// What the schema gives to code now, as `plimsoll-evidence-migration-lint`
-        /// serialises it.
+        /// serialises it; null where migrations ran that the release does not have.
         schema: Value,
         /// What the release needs of it, likewise.
         needs: Value,
+    },
+    /// What a person made of an environment's database beside its deployments
+    /// (`migrate apply --env`): written under the environment's lock.
+    #[serde(rename = "migrations.by_hand")]
+    MigrationsByHand {
+        /// The environment.
+        environment: String,
+        /// The commit whose migrations were asked for; none: the working directory's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sha: Option<Commit>,
+        /// Which database, without its password.
+        database: String,
+        /// Every migration that has run, in order.
+        applied: Vec<AppliedMigration>,
+        /// Migrations that have to wait.
+        waiting: Vec<WaitingMigration>,
+        /// What the schema gives to code now; null where it cannot be told.
+        schema: Value,
     },
     /// What the watch saw of both releases, and its verdict (DEP-6).
     #[serde(rename = "watch.judged")]
@@ -325,6 +343,7 @@ impl Event {
             Self::RolloutStep { .. } => "rollout.step",
             Self::RolloutFinished { .. } => "rollout.finished",
             Self::MigrationsApplied { .. } => "migrations.applied",
+            Self::MigrationsByHand { .. } => "migrations.by_hand",
             Self::Watched { .. } => "watch.judged",
             Self::LockBroken { .. } => "lock.broken",
             Self::EvidenceAttached { .. } => "evidence.attached",
@@ -342,6 +361,7 @@ impl Event {
             | Self::RolloutStep { environment, .. }
             | Self::RolloutFinished { environment, .. }
             | Self::MigrationsApplied { environment, .. }
+            | Self::MigrationsByHand { environment, .. }
             | Self::Watched { environment, .. }
             | Self::LockBroken { environment, .. }
             | Self::Overridden { environment, .. }
@@ -366,7 +386,7 @@ impl Event {
             | Self::MigrationsApplied { sha, .. }
             | Self::Watched { sha, .. }
             | Self::Decided { sha, .. } => Some(sha),
-            Self::EvidenceAttached { sha, .. } => sha.as_ref(),
+            Self::EvidenceAttached { sha, .. } | Self::MigrationsByHand { sha, .. } => sha.as_ref(),
             Self::BuildFinished { metadata } | Self::PushFinished { metadata } => Some(&metadata.image_sha),
             Self::RolloutFinished { to, .. } => Some(to.sha()),
             Self::RolloutStarted { .. }

@@ -93,6 +93,11 @@ impl LedgerLease {
         &self.environment
     }
 
+    /// The fencing number of what is held.
+    pub(crate) fn fence(&self) -> Option<u64> {
+        self.held().map(|held| held.fence)
+    }
+
     fn held(&self) -> Option<Held> {
         *self.held.lock().expect("no holder of this lock panics")
     }

@@ -2,7 +2,9 @@
 //! which releases one can still go back (MIG-2, MIG-4, RBK-2).
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use plimsoll_ledger::{Holder, KeySource, Ledger};
 use plimsoll_model::Commit;
 use plimsoll_testkit::postgres;
 use serde_json::Value;
@@ -133,6 +135,56 @@ fn a_drop_waits_for_the_window_and_closes_the_way_back() {
         .plimsoll(["rollback", "--to", third.as_str(), "--env", "trial"].into_iter().chain(down))
         .exits(0);
     project.world.plimsoll(refused.into_iter().chain(down)).exits(3).says(&["MIG-203"]);
+}
+
+/// RBK-2: a contract step that a person runs closes the way back as one of a
+/// deployment does, also when the database cannot be asked any more.
+#[test]
+fn what_is_run_by_hand_is_in_the_ledger_too() {
+    let mut project = Project::sqlite();
+    project.migration("0001_init.sql", INIT);
+    let first = project.built("first");
+    project.deploy(&first);
+    project.migration("0002_name.sql", NAME);
+    project.declare(&["users.fax"]);
+    let second = project.built("second");
+    project.deploy(&second);
+
+    project.migration("0003_fax.sql", DROP);
+    let by_hand = ["migrate", "apply", "--env", "trial", "--allow", "0003_fax.sql"];
+    let applied = project.world.json(by_hand);
+    let entry = applied["ledger_entry"].as_u64();
+    assert!(entry.is_some(), "{applied:#}");
+    assert_eq!(project.columns(), ["id", "email", "name"]);
+    let again = project.world.json(by_hand);
+    assert!(again.get("ledger_entry").is_none(), "nothing is new: {again:#}");
+
+    let status = project.world.json(["status", "--env", "trial"])["environments"][0].clone();
+    assert_eq!(status["schema"]["state"], "as recorded", "{status:#}");
+    assert_eq!(status["schema"]["ledger_entry"].as_u64(), entry);
+    let back = ["rollback", "--to", first.as_str(), "--env", "trial"];
+    project.world.plimsoll(back).exits(3).says(&["MIG-203", "users.fax", "nothing was touched"]);
+    std::fs::rename(project.world.path().join("app.db"), project.world.path().join("away.db")).unwrap();
+    project.world.plimsoll(back).exits(3).says(&["MIG-203", "users.fax"]);
+}
+
+/// DEP-2: nobody runs migrations by hand while somebody else is at work there.
+#[test]
+fn migrations_by_hand_take_the_environments_lock() {
+    let mut project = Project::sqlite();
+    project.migration("0001_init.sql", INIT);
+    let first = project.built("first");
+    project.deploy(&first);
+    project.migration("0002_name.sql", NAME);
+    let url = format!("sqlite://{}", project.world.path().join(".plimsoll/ledger.db").display());
+    let ledger = Ledger::open(&url, KeySource::Beside).unwrap();
+    let holder =
+        Holder { who: "ada".into(), host: "elsewhere".into(), pid: 1, command: "plimsoll deploy".into() };
+    let lease = Duration::from_secs(600);
+    ledger.acquire("trial", &holder, lease, jiff::Timestamp::now()).unwrap();
+    let by_hand = ["migrate", "apply", "--env", "trial", "--wait", "0s"];
+    project.world.plimsoll(by_hand).exits(3).says(&["DEP-113", "ada", "nothing was touched"]);
+    assert_eq!(project.columns(), ["id", "email", "fax"]);
 }
 
 #[test]

@@ -176,6 +176,17 @@ pub(crate) fn migrated(environment: &str, n: u64) -> Event {
     }
 }
 
+pub(crate) fn by_hand(environment: &str, n: Option<u64>) -> Event {
+    Event::MigrationsByHand {
+        environment: environment.into(),
+        sha: n.map(sha),
+        database: "postgres://db.example.com/payouts".into(),
+        applied: vec![AppliedMigration { path: "2.sql".into(), checksum: "d".into(), now: true }],
+        waiting: Vec::new(),
+        schema: json!(null),
+    }
+}
+
 /// A whole path: two builds, two deployments, steps.
 pub(crate) fn story() -> Vec<Event> {
     let succeeded = RolloutOutcome::Succeeded;

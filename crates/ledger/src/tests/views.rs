@@ -6,8 +6,8 @@ use plimsoll_model::event::RolloutKind::{Deploy, Rollback};
 use plimsoll_model::event::RolloutOutcome::{Failed, RolledBack, Succeeded};
 
 use super::events::{
-    Fixture, build_failed, build_finished, build_started, decided, finished, migrated, release, sha, started,
-    step, story,
+    Fixture, build_failed, build_finished, build_started, by_hand, decided, finished, migrated, release, sha,
+    started, step, story,
 };
 use crate::views::What;
 
@@ -249,9 +249,19 @@ fn the_schema_is_as_the_last_deployment_left_it() {
         ledger.append("ada", &event).unwrap();
     }
     let newest = ledger.schema("production").unwrap().unwrap();
-    assert_eq!((newest.sha, newest.schema["n"].as_u64(), newest.waiting.len()), (sha(2), Some(2), 1));
+    assert_eq!(
+        (newest.sha.unwrap(), newest.schema["n"].as_u64(), newest.waiting.len()),
+        (sha(2), Some(2), 1)
+    );
     let first = ledger.schema_of("production", &sha(1)).unwrap().unwrap();
     assert_eq!((first.entry, first.applied[0].now), (1, true));
     assert!(ledger.schema_of("production", &sha(3)).unwrap().is_none());
     assert!(ledger.schema("elsewhere").unwrap().is_none());
+
+    // What a person ran since is how it is now; what the release needs stays.
+    ledger.append("ada", &by_hand("production", None)).unwrap();
+    ledger.append("ada", &by_hand("production", Some(2))).unwrap();
+    let newest = ledger.schema("production").unwrap().unwrap();
+    assert_eq!((newest.entry, newest.sha, newest.needs.is_null()), (5, Some(sha(2)), true));
+    assert_eq!(ledger.schema_of("production", &sha(2)).unwrap().unwrap().entry, 3);
 }

@@ -7,16 +7,16 @@ use std::sync::Mutex;
 
 use plimsoll_decision::SchemaFacts;
 use plimsoll_evidence_migration_lint::Options;
-use plimsoll_model::event::{AppliedMigration, WaitingMigration};
+use plimsoll_model::event::WaitingMigration;
 use plimsoll_model::{Commit, Event, Failure, Lookup};
 use plimsoll_rollout_core::machine::Migrations as Standing;
 use plimsoll_rollout_core::{BoxFuture, Migrator};
 use plimsoll_rollout_migrate::{ApplyOptions, PlanOptions, Timeouts};
 
 use super::backfill::proven;
+use super::standing::Standing as Stands;
 use super::state::{self, OfCommit};
-use super::window;
-use super::{MigrationsError, MigrationsRecord, checksums, options};
+use super::{MigrationsError, MigrationsRecord, options};
 use crate::context::Context;
 use crate::{blocking, gather};
 
@@ -107,35 +107,24 @@ impl<'a> ReleaseMigrations<'a> {
         now: &BTreeSet<String>,
         waiting: BTreeMap<String, String>,
     ) -> Result<(), Failure> {
-        let (record, offer, checksums) = {
-            let ran = ran.clone();
+        let (record, stands) = {
+            let (ran, now) = (ran.clone(), now.clone());
             blocking("judging the migrations", move || {
                 let OfCommit { configured, files } = of_commit;
-                let offer = window::offer(&files, &ran, &judging)?;
-                Ok::<_, Failure>((
-                    MigrationsRecord::of(&files, &configured)?,
-                    offer,
-                    checksums(&files, &judging)?,
-                ))
+                let record = MigrationsRecord::of(&files, &configured)?;
+                let stands = Stands::of(&files, &record, &ran, &now, &judging)?;
+                Ok::<_, Failure>((record, stands))
             })
             .await??
         };
-        let json = |value: Result<serde_json::Value, _>| value.expect("maps with text for keys are JSON");
-        let known = record.files.iter().map(|file| &file.path).filter(|path| ran.contains(*path));
         let event = Event::MigrationsApplied {
             environment: self.environment.clone(),
             sha: self.sha.clone(),
             database,
-            applied: known
-                .map(|path| AppliedMigration {
-                    path: path.clone(),
-                    checksum: checksums.get(path).cloned().unwrap_or_default(),
-                    now: now.contains(path),
-                })
-                .collect(),
+            applied: stands.applied,
             waiting: waiting.into_iter().map(|(path, reason)| WaitingMigration { path, reason }).collect(),
-            schema: json(serde_json::to_value(&offer)),
-            needs: json(serde_json::to_value(&record.needs)),
+            schema: stands.schema,
+            needs: serde_json::to_value(&record.needs).expect("maps with text for keys are JSON"),
         };
         let (ledger, actor) = (self.context.ledger.clone(), self.context.actor().to_owned());
         blocking("writing the ledger", move || ledger.append(&actor, &event)).await??;

@@ -53,6 +53,28 @@ pub enum MigrationsError {
         /// What is there instead.
         found: String,
     },
+    /// A rollout of the environment has no end yet.
+    #[error("no migration runs by hand: rollout {rollout} of {environment} is unfinished")]
+    Unfinished {
+        /// The environment.
+        environment: String,
+        /// The rollout.
+        rollout: String,
+    },
+    /// Somebody took the environment's lock over.
+    #[error("the lock of {environment} was lost while its migrations ran")]
+    LockLost {
+        /// The environment.
+        environment: String,
+    },
+    /// The migrations ran, and the ledger does not say so.
+    #[error("the migrations of {environment} ran, and the ledger could not be told")]
+    NotWrittenDown {
+        /// The environment.
+        environment: String,
+        /// Why.
+        why: String,
+    },
     /// A migration of a commit cannot be read.
     #[error("the migration {} of commit {sha} cannot be read", path.display())]
     Unreadable {
@@ -68,7 +90,10 @@ pub enum MigrationsError {
 impl Diagnose for MigrationsError {
     fn class(&self) -> Class {
         match self {
-            Self::Silent { .. } | Self::Gone { .. } => Class::Outside,
+            Self::Silent { .. } | Self::Gone { .. } | Self::LockLost { .. } | Self::NotWrittenDown { .. } => {
+                Class::Outside
+            }
+            Self::Unfinished { .. } => Class::Refused,
             _ => Class::Usage,
         }
     }
@@ -82,6 +107,9 @@ impl Diagnose for MigrationsError {
             Self::Silent { .. } => "MIG-917",
             Self::Gone { .. } => "MIG-916",
             Self::NoDatabase => "MIG-915",
+            Self::Unfinished { .. } => "MIG-918",
+            Self::LockLost { .. } => "MIG-919",
+            Self::NotWrittenDown { .. } => "MIG-920",
         }
     }
 
@@ -89,6 +117,7 @@ impl Diagnose for MigrationsError {
         match self {
             Self::Unreadable { why, .. } => Some(why.clone()),
             Self::Gone { found, .. } => Some(found.clone()),
+            Self::NotWrittenDown { why, .. } => Some(why.clone()),
             Self::SeveralFolders { paths } => {
                 Some(paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "))
             }
@@ -110,6 +139,15 @@ impl Diagnose for MigrationsError {
                 "nothing was touched; leave `--since` out, or work in the repository that has the folder (`-C DIR`)".into()
             }
             Self::Silent { .. } => "nothing was touched; check the database with `plimsoll migrate status`".into(),
+            Self::Unfinished { environment, .. } => format!(
+                "nothing was touched; the next `plimsoll deploy SHA --env {environment}` or rollback finishes or undoes it first"
+            ),
+            Self::LockLost { environment } => format!(
+                "the statement that ran was rolled back; `plimsoll migrate status --env {environment}` shows what had run before it, `plimsoll status --env {environment}` who is at work there"
+            ),
+            Self::NotWrittenDown { environment, .. } => format!(
+                "once the ledger can be written, `plimsoll migrate apply --env {environment}` runs nothing again and writes it down"
+            ),
             Self::Gone { sha, .. } => {
                 format!("no migration was run; `git cat-file -t {sha}` tells whether the commit is here; `git fetch` brings it")
             }
@@ -164,6 +202,29 @@ pub const PAGES: &[Page] = &[
         what: "The database that `[migrations] database` names did not answer in time.",
         why: "Which migrations ran is what the database says; without it nothing can be decided about the next ones.",
         how: "Check address, network and credentials; `plimsoll migrate status` asks the same question.",
+    },
+    Page {
+        code: "MIG-918",
+        name: "rollout-unfinished",
+        what: "Migrations are to be run by hand on an environment whose last rollout was interrupted and has no end yet.",
+        why: "That rollout may run migrations itself when it is taken up again, as they were decided on.",
+        how: "`plimsoll deploy` or `plimsoll rollback` for the environment finishes or undoes it; then run them.",
+    },
+    Page {
+        code: "MIG-919",
+        name: "lock-lost",
+        what: "Somebody else took the environment's lock while migrations ran there by hand: this process did not renew it for \
+               longer than its lease, or the lock was broken.",
+        why: "Two at work in one environment would decide on what the other one is changing.",
+        how: "`plimsoll migrate status --env ENV` shows what had run; run the rest once nobody else is at work.",
+    },
+    Page {
+        code: "MIG-920",
+        name: "not-written-down",
+        what: "Migrations ran by hand, and the ledger could not be written afterwards.",
+        why: "Until it is, a rollback knows from the database alone that something ran, and with the database away not at all.",
+        how: "Mend the ledger (`plimsoll ledger verify`), then `plimsoll migrate apply --env ENV` again: it runs nothing twice, \
+              and writes down what had run.",
     },
     Page {
         code: "MIG-916",

@@ -2,12 +2,14 @@
 //! recorded as what the release brings and needs (MIG-1, MIG-4).
 
 pub mod backfill;
+mod by_hand;
 pub(crate) mod deployed;
 mod error;
 mod files;
 pub(crate) mod found;
 mod record;
 pub mod run;
+mod standing;
 pub(crate) mod state;
 pub mod trace;
 pub(crate) mod window;

@@ -13,9 +13,10 @@ use plimsoll_rollout_migrate::{
     AdoptOptions, AdoptReport, ApplyOptions, ApplyReport, Database, Error, Plan, PlanOptions, Status, Target,
     Timeouts,
 };
+use serde::Serialize;
 
 use super::state::{self, OfCommit};
-use super::{MigrationsError, files, layout};
+use super::{MigrationsError, by_hand, files, layout};
 use crate::context::Context;
 use crate::{blocking, gather};
 
@@ -52,10 +53,27 @@ pub struct RunRequest {
 }
 
 /// A database with the migrations that were asked for.
-struct Opened {
-    database: Database,
-    scripts: Scripts,
-    options: ApplyOptions,
+pub(super) struct Opened {
+    pub(super) database: Database,
+    pub(super) scripts: Scripts,
+    pub(super) options: ApplyOptions,
+    /// The files, and the commit that has them; none: the working directory.
+    pub(super) files: Vec<File>,
+    pub(super) release: Option<Commit>,
+    /// How they are judged.
+    pub(super) judging: Options,
+}
+
+/// What an apply did.
+#[derive(Debug, Clone, Serialize)]
+pub struct Applied {
+    /// The files.
+    #[serde(flatten)]
+    pub report: ApplyReport,
+    /// The ledger entry that says so; with an environment only, and only where
+    /// something is new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ledger_entry: Option<u64>,
 }
 
 /// What an apply would do. Changes nothing.
@@ -76,13 +94,26 @@ pub async fn status(context: &Context, request: RunRequest) -> Result<Status, Fa
     Ok(opened.database.status(&opened.scripts, &opened.options.plan).await?)
 }
 
-/// Runs what the plan allows.
+/// Runs what the plan allows. For an environment under its lock, and written down in
+/// the ledger, so that rollbacks know.
 ///
 /// # Errors
-/// Files or database cannot be read, the plan refuses, or a statement fails. Each says
-/// what was changed before.
-pub async fn apply(context: &Context, request: RunRequest) -> Result<ApplyReport, Failure> {
-    let Opened { mut database, scripts, options } = open(context, request).await?;
+/// Files or database cannot be read, the plan refuses, or a statement fails; somebody is
+/// at work in the environment, or left something unfinished there. Each says what was
+/// changed before.
+pub async fn apply(context: &Context, request: RunRequest) -> Result<Applied, Failure> {
+    match request.environment.clone() {
+        Some(environment) => by_hand::apply(context, &environment, request).await,
+        None => {
+            let opened = &mut open(context, request).await?;
+            Ok(Applied { report: run(context, opened).await?, ledger_entry: None })
+        }
+    }
+}
+
+/// Runs what was opened.
+pub(super) async fn run(context: &Context, opened: &mut Opened) -> Result<ApplyReport, Failure> {
+    let Opened { database, scripts, options, .. } = opened;
     let name = database.name().to_owned();
     let interrupted = async {
         while !context.interrupt.load(Ordering::SeqCst) {
@@ -91,7 +122,7 @@ pub async fn apply(context: &Context, request: RunRequest) -> Result<ApplyReport
     };
     // Dropped in the middle, the database rolls back what was in flight.
     tokio::select! {
-        report = database.apply(&scripts, &options, &*context.observer) => Ok(report?),
+        report = database.apply(scripts, options, &*context.observer) => Ok(report?),
         () = interrupted => Err(Error::Interrupted { database: name }.into()),
     }
 }
@@ -141,7 +172,8 @@ pub(crate) async fn target(context: &Context, environment: Option<&str>) -> Resu
     state::target(context, environment)?.ok_or_else(|| MigrationsError::NoDatabase.into())
 }
 
-async fn open(context: &Context, request: RunRequest) -> Result<Opened, Failure> {
+/// Opens the database, and judges what would run there.
+pub(super) async fn open(context: &Context, request: RunRequest) -> Result<Opened, Failure> {
     let configured = configured(context)?;
     let target = target(context, request.environment.as_deref()).await?;
     let (files, release) = read(context, &configured, request.release).await?;
@@ -172,7 +204,7 @@ async fn open(context: &Context, request: RunRequest) -> Result<Opened, Failure>
         allow.extend(waiting.free);
     }
     let plan = PlanOptions {
-        release: release.map(|commit| commit.to_string()),
+        release: release.as_ref().map(Commit::to_string),
         held,
         allow,
         finished_backfills: finished,
@@ -187,7 +219,8 @@ async fn open(context: &Context, request: RunRequest) -> Result<Opened, Failure>
         ..request.timeouts
     };
     let options = ApplyOptions { plan, timeouts, actor: context.holder.who.clone() };
-    Ok(Opened { database, scripts, options })
+    let judging = Options { dialect: database.dialect(), ..lint };
+    Ok(Opened { database, scripts, options, files, release, judging })
 }
 
 /// The migrations of the working directory, or of a commit.

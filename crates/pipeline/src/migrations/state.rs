@@ -89,7 +89,11 @@ pub(crate) async fn recorded(
     let newest = blocking("reading the ledger", move || ledger.schema(&name)).await??;
     Ok(newest.map(|record| {
         let offer = match serde_json::from_value(record.schema.clone()) {
-            Ok(offer) => Lookup::Found(offer),
+            Ok(Some(offer)) => Lookup::Found(offer),
+            Ok(None) => Lookup::Unknown(format!(
+                "migrations had run that the files of ledger entry {} do not have",
+                record.entry
+            )),
             Err(error) => Lookup::Invalid(format!("ledger entry {}: {error}", record.entry)),
         };
         (record, offer)

@@ -11,6 +11,9 @@ pub(super) fn run(session: &Session, arguments: RunMigrations) -> Result<u8, Fai
     let report = session.block_on(|context| async move {
         plimsoll_pipeline::migrations::run::apply(&context, request).await
     })?;
-    session.printer.result(&report, || report.text());
+    session.printer.result(&report, || match report.ledger_entry {
+        Some(entry) => format!("{}\nledger entry {entry}", report.report.text().trim_end()),
+        None => report.report.text(),
+    });
     Ok(0)
 }
