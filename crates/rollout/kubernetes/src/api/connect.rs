@@ -95,7 +95,9 @@ impl Connection {
         match tokio::time::timeout(PLUGIN_WITHIN, made).await {
             Ok(Ok(Ok(client))) => Ok(client),
             Ok(Ok(Err(kube::Error::Auth(error)))) => Err(login(without_secrets(&error))),
-            Ok(Ok(Err(error))) => Err(KubernetesError::Config { reason: super::with_causes(&error) }),
+            Ok(Ok(Err(error))) => {
+                Err(KubernetesError::Config { reason: super::transport::with_causes(&error) })
+            }
             Ok(Err(_)) => Err(login("the exec plugin's thread ended".into())),
             Err(_) => Err(login(format!("the exec plugin did not end within {} s", PLUGIN_WITHIN.as_secs()))),
         }
@@ -110,7 +112,7 @@ impl Connection {
             Ok(kubeconfig) => kubeconfig,
             Err(error) if self.kubeconfig.is_none() && self.context.is_none() && is_missing(&error) => {
                 return ClusterConfig::incluster().map_err(|inside| KubernetesError::Config {
-                    reason: format!("{}; and in a pod: {inside}", super::with_causes(&error)),
+                    reason: format!("{}; and in a pod: {inside}", super::transport::with_causes(&error)),
                 });
             }
             Err(error) => return Err(KubernetesError::Config { reason: described(&error) }),
@@ -143,7 +145,7 @@ fn described(error: &KubeconfigError) -> String {
         KubeconfigError::Parse(_) => {
             "the kubeconfig is not valid YAML; `kubectl config view` says where".into()
         }
-        other => super::with_causes(other),
+        other => super::transport::with_causes(other),
     }
 }
 
