@@ -4,6 +4,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::{Global, LogFormat};
 
+/// What libraries may say: warnings. A Kubernetes API server that is away is told by the
+/// rollout itself, and once.
+const OTHERS: &str = "warn,kube_client=off";
+
 /// Installs the log as the options ask for it. `PLIMSOLL_LOG` takes a filter
 /// in `tracing`'s syntax and wins over `-v` and `-q`.
 pub(crate) fn init(global: &Global) {
@@ -18,7 +22,7 @@ pub(crate) fn init(global: &Global) {
     let filter = std::env::var("PLIMSOLL_LOG")
         .ok()
         .and_then(|text| EnvFilter::try_new(text).ok())
-        .unwrap_or_else(|| EnvFilter::new(format!("warn,plimsoll={level}")));
+        .unwrap_or_else(|| EnvFilter::new(format!("{OTHERS},plimsoll={level}")));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -33,7 +37,7 @@ pub(crate) fn init(global: &Global) {
 /// into the file that is its standard error.
 pub(crate) fn init_daemon() {
     tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new("warn,plimsoll=info"))
+        .with_env_filter(EnvFilter::new(format!("{OTHERS},plimsoll=info")))
         .with_writer(std::io::stderr)
         .json()
         .flatten_event(true)

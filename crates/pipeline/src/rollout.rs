@@ -29,8 +29,10 @@ use crate::presence::Presence;
 use crate::target::{self, Running as RunningTarget};
 use crate::watch::{self, Watching};
 
-/// How long between two looks at the target.
+/// How long between two looks at the target, and at one that tells of changes itself:
+/// there they are for the time that passes, and for when it cannot be reached.
 const POLL: Duration = Duration::from_millis(100);
+const POLL_TOLD: Duration = Duration::from_millis(500);
 
 /// How one rollout ended.
 pub(crate) struct Ended {
@@ -263,7 +265,7 @@ pub(crate) async fn drive(
         clock: &WallClock,
         observer: &*context.observer,
         interrupt: if undo { &undoing } else { &context.interrupt },
-        poll: POLL,
+        poll: if target.kubernetes().is_some() { POLL_TOLD } else { POLL },
     };
     Ok(execute(plan, state, ports).await?)
 }

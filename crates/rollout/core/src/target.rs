@@ -62,4 +62,11 @@ pub trait Target: Send + Sync {
     /// When the target cannot be told.
     fn apply<'a>(&'a self, desired: &'a Desired, fence: Fence)
     -> BoxFuture<'a, Result<Applied, TargetError>>;
+
+    /// Completes when another look may show something else, so that nobody waits
+    /// for the next turn to see what is known already. A target that hears of
+    /// nothing never completes, and is looked at from time to time all the same.
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
 }

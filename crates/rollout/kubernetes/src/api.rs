@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use crate::error::{KubernetesError, Operation};
 use crate::names::FIELD_MANAGER;
@@ -87,6 +88,7 @@ pub(crate) struct Listed<K> {
 pub(crate) struct Api {
     connection: Connection,
     namespace: String,
+    news: Notify,
 }
 
 #[derive(Deserialize)]
@@ -100,7 +102,13 @@ struct Page<K> {
 
 impl Api {
     pub(crate) fn new(connection: Connection, namespace: &str) -> Self {
-        Self { connection, namespace: namespace.into() }
+        Self { connection, namespace: namespace.into(), news: Notify::new() }
+    }
+
+    /// Told of every change that any list of these objects hears of; what was told
+    /// while nobody waited is kept for who waits next.
+    pub(crate) fn news(&self) -> &Notify {
+        &self.news
     }
 
     fn operation(&self, verb: &'static str, kind: Kind, name: Option<&str>) -> Operation {

@@ -242,10 +242,12 @@ fn unpinned(pod: &Pod, container: &str) -> Option<Digest> {
 
 /// Our own count of ready pods is never ahead of what the controller counts as
 /// updated and available (`minReadySeconds`, by its clock): a difference is
-/// somebody's delay, and the last pod waits for it.
+/// somebody's delay, and the last pod waits for it. What the controller has not
+/// seen yet counts for nothing anyway (`generation_seen`).
 fn hold_back(fleets: &mut BTreeMap<Digest, Fleet>, workload: &Workload, digest: Option<Digest>) {
     let Some(fleet) = digest.and_then(|digest| fleets.get_mut(&digest)) else { return };
-    if fleet.ready > 0 && fleet.ready >= workload.replicas() && !workload.is_complete() {
+    let counted = workload.is_complete() || !workload.is_seen();
+    if fleet.ready > 0 && fleet.ready >= workload.replicas() && !counted {
         fleet.ready -= 1;
         fleet.starting += 1;
         fleet.serving = fleet.serving.min(fleet.ready);

@@ -161,4 +161,8 @@ impl Target for KubernetesTarget {
             done.map_err(|error| self.failed("changing the workload", &error))
         })
     }
+
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.api.news().notified())
+    }
 }

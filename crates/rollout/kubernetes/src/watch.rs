@@ -212,6 +212,7 @@ impl<K: Object> Shared<K> {
             }
             drop(known);
             self.changed.notify_waiters();
+            self.api.news().notify_one();
         }
     }
 }
@@ -240,7 +241,9 @@ async fn keep<K: Object>(shared: Arc<Shared<K>>) {
             pause = (pause * 2).min(PAUSE.1);
             continue;
         }
-        to_list = false;
+        if std::mem::take(&mut to_list) {
+            shared.api.news().notify_one();
+        }
         match shared.watch().await {
             Ended::Over => {}
             // What is known is kept in use for as long as listing takes.

@@ -146,7 +146,7 @@ impl Run<'_> {
                 return Ok(Outcome { end, state: self.state.clone() });
             }
             if !changed {
-                self.ports.clock.sleep(self.ports.poll).await;
+                select(self.ports.clock.sleep(self.ports.poll), self.ports.target.changed()).await;
             }
             self.look().await.unwrap_or_else(|Lost| self.inputs.lock = LockStatus::Lost);
         }
@@ -324,9 +324,13 @@ impl Run<'_> {
                 traffic: fleet.serving > 0,
             })
         });
+        let mut detail = step.waiting.clone();
+        if let (None, Some(trouble)) = (&self.inputs.observed, &self.inputs.trouble) {
+            detail.push_str(&format!("; {}", trouble.message));
+        }
         self.ports.observer.report(Progress::Rollout {
             phase: step.state.phase.to_string(),
-            detail: step.waiting.clone(),
+            detail,
             releases: rows.collect(),
         });
     }
