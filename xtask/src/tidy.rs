@@ -33,7 +33,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("release", &["model"]),
     ("decision", &["model"]),
     ("health", &["model"]),
-    ("rollout-core", &["decision", "model"]),
+    ("rollout-core", &["decision", "health", "model"]),
     ("rollout-switch", &["model"]),
     ("rollout-local", &["model", "oci", "rollout-core", "rollout-switch"]),
     ("rollout-engine", &["model", "oci", "rollout-core", "rollout-switch"]),
@@ -121,7 +121,10 @@ const EDGES: &[(&str, &[&str])] = &[
             "watch",
         ],
     ),
-    ("testkit", &["decision", "evidence-trust", "ledger", "model", "oci", "registry", "rollout-core"]),
+    (
+        "testkit",
+        &["decision", "evidence-trust", "health", "ledger", "model", "oci", "registry", "rollout-core"],
+    ),
     ("testkit-cluster", &[]),
 ];
 

@@ -269,6 +269,9 @@ pub(crate) struct Deploy {
     /// Deploy once more what the watch took back from this environment, and answer for it
     #[arg(long, value_name = "REASON")]
     pub(crate) retry: Option<String>,
+    /// Let a release take over that the watch could not judge and that is held, and answer for it
+    #[arg(long, value_name = "REASON")]
+    pub(crate) promote: Option<String>,
     #[command(flatten)]
     pub(crate) approvals: Approvals,
     #[command(flatten)]

@@ -54,7 +54,8 @@ pub use content::{AllowedSecret, Ignored, Sbom, SbomPolicy, Secrets, Severity};
 pub use decode::{Config, Loaded};
 pub use discover::{FILE_NAME, MAX_FILE_BYTES, discover};
 pub use environment::{
-    Bounds, Engine, Environment, Kubernetes, Local, Metric, Target, TargetKind, Watch, Worse,
+    Bounds, Engine, Environment, Kubernetes, Local, Metric, OnInsufficientData, Target, TargetKind, Watch,
+    Worse,
 };
 pub use error::{ConfigError, Excerpt, Problem, ProblemKind};
 pub use layers::{Overlays, RESERVED_VARIABLES, VARIABLE_PREFIX};

@@ -83,6 +83,38 @@ pub(crate) fn share(node: &Node) -> Result<f64, Fault> {
         .ok_or_else(|| Fault::expected("a share above 0, at most 1"))
 }
 
+fn decimal(node: &Node) -> Option<f64> {
+    let value = match &node.value {
+        Value::Float(value) => Some(*value),
+        // Up to nine thousand million million, integers are exact.
+        Value::Integer(value) => Some(*value as f64),
+        Value::Untyped(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    value.filter(|value| value.is_finite())
+}
+
+/// A number above 0.
+pub(crate) fn positive(node: &Node) -> Result<f64, Fault> {
+    decimal(node).filter(|value| *value > 0.0).ok_or_else(|| Fault::expected("a number above 0"))
+}
+
+/// A number between 0 and 1, without either.
+pub(crate) fn below_one(node: &Node) -> Result<f64, Fault> {
+    decimal(node)
+        .filter(|value| *value > 0.0 && *value < 1.0)
+        .ok_or_else(|| Fault::expected("a number between 0 and 1, like `0.99`"))
+}
+
+/// A number that is not below another.
+pub(crate) fn at_least(least: f64) -> impl Fn(&Node) -> Result<f64, Fault> {
+    move |node| {
+        decimal(node)
+            .filter(|value| *value >= least)
+            .ok_or_else(|| Fault::expected(format!("a number of at least {least}")))
+    }
+}
+
 /// One of a few words.
 pub(crate) fn choice<T: Copy>(options: &'static [(&'static str, T)]) -> impl Fn(&Node) -> Result<T, Fault> {
     move |node| {

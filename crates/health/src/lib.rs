@@ -55,6 +55,6 @@ pub use judge::{
 pub use likelihood::Interval;
 pub use metric::{Effect, Kind, Latency, Metric, Settings, Worse};
 pub use pages::{INSUFFICIENT_DATA, PAGES, REGRESSED};
-pub use policy::{Decision, InsufficientData, Then, decide};
+pub use policy::{Decided, Decision, InsufficientData, Then, decide};
 pub use record::{Record, Replay, SCHEMA as RECORD_SCHEMA};
 pub use tally::{Look, Point, Reading, Tally};

@@ -1,5 +1,7 @@
 //! What to do about a verdict, when there was too little to see.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Verdict;
@@ -54,6 +56,46 @@ pub enum Decision {
         /// False: it was not seen to be worse; the environment asks for proof.
         regressed: bool,
     },
+}
+
+/// A decision with all that it rests on but the verdict: taken again, it is the
+/// same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
+    /// For how long it had been watched, in seconds.
+    pub watched_sec: u32,
+    /// For how long it was to be watched, in seconds.
+    pub bake_sec: u32,
+    /// The environment's policy.
+    pub policy: InsufficientData,
+    /// What was decided.
+    #[serde(flatten)]
+    pub decision: Decision,
+}
+
+impl Decided {
+    /// Decides, and keeps on what.
+    pub fn by(verdict: Verdict, watched_sec: u32, bake_sec: u32, policy: InsufficientData) -> Self {
+        Self { watched_sec, bake_sec, policy, decision: decide(verdict, watched_sec, bake_sec, policy) }
+    }
+
+    /// Whether the same is decided on this verdict.
+    pub fn follows_from(&self, verdict: Verdict) -> bool {
+        *self == Self::by(verdict, self.watched_sec, self.bake_sec, self.policy)
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Watch { left_sec } => write!(f, "watch for up to {left_sec} s more"),
+            Self::Promote { proven: true } => f.write_str("promote"),
+            Self::Promote { proven: false } => f.write_str("promote, not proven"),
+            Self::Hold => f.write_str("hold for a person"),
+            Self::GoBack { regressed: true } => f.write_str("go back"),
+            Self::GoBack { regressed: false } => f.write_str("go back, not proven"),
+        }
+    }
 }
 
 /// Decides after `watched_sec` seconds of a bake time of `bake_sec`. Only a

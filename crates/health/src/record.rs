@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Evidence, Report, judge};
+use crate::{Decided, Evidence, Report, judge};
 
 /// The schema's name in the ledger.
 pub const SCHEMA: &str = "plimsoll/watch/v1";
@@ -16,6 +16,9 @@ pub struct Record {
     pub evidence: Evidence,
     /// The verdict, with the settings it was made with.
     pub report: Report,
+    /// What was decided on it; absent in what older versions recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided: Option<Decided>,
 }
 
 /// What judging a record again came to.
@@ -26,7 +29,7 @@ pub enum Replay {
     /// The same verdicts and reasons; numbers differ, as between versions of
     /// Plimsoll or of a machine's mathematics.
     SameVerdict(Report),
-    /// Another verdict, of the whole or of a metric.
+    /// Another verdict, of the whole or of a metric, or another decision.
     Differs(Report),
 }
 
@@ -34,15 +37,19 @@ impl Record {
     /// Judges evidence and keeps it beside the verdict.
     pub fn new(evidence: Evidence, settings: &crate::Settings) -> Self {
         let report = judge(&evidence, settings);
-        Self { schema: SCHEMA.into(), evidence, report }
+        Self { schema: SCHEMA.into(), evidence, report, decided: None }
     }
 
-    /// Judges the evidence again, with the settings of then.
+    /// Judges the evidence again, with the settings and the policy of then.
     pub fn replay(&self) -> Replay {
         let again = judge(&self.evidence, &self.report.settings);
         let verdicts = |report: &Report| -> Vec<_> {
             report.metrics.iter().map(|metric| (metric.metric.name.clone(), metric.verdict)).collect()
         };
+        let decided_alike = self.decided.is_none_or(|decided| decided.follows_from(again.verdict));
+        if !decided_alike {
+            return Replay::Differs(again);
+        }
         if again == self.report {
             Replay::Same
         } else if again.verdict == self.report.verdict && verdicts(&again) == verdicts(&self.report) {
@@ -97,6 +104,12 @@ mod tests {
         let mut verdict = record();
         verdict.report.metrics[0].verdict = Verdict::Regressed;
         assert!(matches!(verdict.replay(), Replay::Differs(_)));
+        let mut decided = record();
+        let policy = crate::InsufficientData::default();
+        decided.decided = Some(Decided::by(decided.report.verdict, 600, 600, policy));
+        assert_eq!(decided.replay(), Replay::Same);
+        decided.decided.as_mut().unwrap().decision = crate::Decision::Hold;
+        assert!(matches!(decided.replay(), Replay::Differs(_)));
         let mut evidence = record();
         for window in &mut evidence.evidence.metrics[0].windows {
             window.candidate.events = 100.0;

@@ -17,6 +17,8 @@ pub enum Class {
     Outside,
     /// Rolled out, judged worse, and rolled back.
     RolledBack,
+    /// Rolled out in part: nobody could tell whether it is worse, and a person decides.
+    Held,
     /// Interrupted by a person or a signal.
     Interrupted,
 }
@@ -31,6 +33,7 @@ impl Class {
             Self::Integrity => 4,
             Self::Outside => 5,
             Self::RolledBack => 6,
+            Self::Held => 7,
             Self::Interrupted => 130,
         }
     }

@@ -39,6 +39,8 @@ pub enum RolloutOutcome {
     /// The new release had taken traffic, was judged worse, and the previous
     /// one serves again.
     RolledBack,
+    /// Both releases serve, and a person decides; it is not over.
+    Held,
     /// Only planned (`--dry-run`).
     Planned,
 }
@@ -50,6 +52,7 @@ impl std::fmt::Display for RolloutOutcome {
             Self::Refused => "refused",
             Self::Failed => "failed",
             Self::RolledBack => "rolled back",
+            Self::Held => "held",
             Self::Planned => "planned",
         })
     }

@@ -192,6 +192,16 @@ pub enum PipelineError {
         /// The entry.
         entry: u64,
     },
+    /// Nothing waits for a person to decide.
+    #[error("no rollout of {sha} to environment `{environment}` is held")]
+    NotHeld {
+        /// The environment.
+        environment: String,
+        /// The commit.
+        sha: String,
+        /// The commit whose rollout is held there, if any is.
+        held: Option<String>,
+    },
     /// The entry is no decision.
     #[error("ledger entry {entry} is no decision of the guard")]
     NotADecision {
@@ -220,6 +230,7 @@ impl Diagnose for PipelineError {
             | Self::NotEscalated { .. }
             | Self::NotADecision { .. }
             | Self::NotAWatch { .. }
+            | Self::NotHeld { .. }
             | Self::ImageAbsent { .. }
             | Self::NoProject { .. }
             | Self::NothingSigns
@@ -268,6 +279,7 @@ impl Diagnose for PipelineError {
             Self::NotEscalated { .. } => "POL-002",
             Self::NotADecision { .. } => "POL-003",
             Self::NotAWatch { .. } => "PIP-019",
+            Self::NotHeld { .. } => "PIP-020",
             Self::FactsUnreadable { .. } => "POL-004",
             Self::Target(_) | Self::LockUnknown { .. } => "DEP-112",
         }
@@ -277,6 +289,7 @@ impl Diagnose for PipelineError {
         match self {
             Self::StoreMismatch { expected, .. } => Some(expected.clone()),
             Self::Locked { .. } => Some("nobody else at work there".into()),
+            Self::NotHeld { .. } => Some("a rollout of this commit that waits for a person".into()),
             Self::Credentials { .. } | Self::NotScanned { .. } => {
                 Some("an image that anybody who may pull it may read".into())
             }
@@ -288,6 +301,9 @@ impl Diagnose for PipelineError {
         match self {
             Self::StoreMismatch { found, .. } | Self::NoConfiguration { found, .. } => Some(found.clone()),
             Self::Locked { holder, .. } => Some(holder.clone()),
+            Self::NotHeld { held, .. } => {
+                Some(held.as_ref().map_or("none".into(), |sha| format!("one of {sha}")))
+            }
             Self::ImageInvalid { why, .. } | Self::ImageUnknown { why, .. } => Some(why.clone()),
             Self::Credentials { found, .. } => Some(first_few(found)),
             Self::NotScanned { what } => Some(first_few(what)),
@@ -345,6 +361,10 @@ impl Diagnose for PipelineError {
                 "nothing was recorded; `plimsoll status --env {environment}` shows what is in force; a mode set by hand is `[verification] mode`"
             ),
             Self::NotAWatch { .. } => "`plimsoll watch replay` without an entry lists the watches".into(),
+            Self::NotHeld { environment, .. } => format!(
+                "nothing was touched; `plimsoll status --env {environment}` shows what is under way there; without \
+                 `--promote` the commit is deployed as any other"
+            ),
             Self::NotADecision { .. } => "`plimsoll policy replay` without an entry lists the decisions".into(),
             Self::FactsUnreadable { .. } => {
                 "a newer version may have written it: use that; otherwise run `plimsoll ledger verify`".into()
@@ -464,6 +484,15 @@ pub const PAGES: &[Page] = &[
         what: "`watch replay` judges a recorded watch again, and this ledger entry is something else.",
         why: "Only a watch has kept what was seen.",
         how: "`plimsoll watch replay` without an entry goes through the newest watches and shows their entries.",
+    },
+    Page {
+        code: "PIP-020",
+        name: "not-held",
+        what: "`deploy --promote REASON` lets a release take over that the watch could not judge and that waits for a person, \
+               and no rollout of this commit waits in this environment.",
+        why: "A person answers for what the watch has looked at, not beforehand for whatever it may come to.",
+        how: "`plimsoll status --env ENV` shows an unfinished rollout and whether it is held. To deploy without proof in any case: \
+              `on_insufficient_data = \"promote\"`.",
     },
     Page {
         code: "PIP-001",

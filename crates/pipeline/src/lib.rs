@@ -55,6 +55,8 @@ pub struct RolloutRequest {
     pub dry_run: bool,
     /// How long to wait for another rollout of the environment to end.
     pub wait: Duration,
+    /// Why a release takes over that is held for a person to decide.
+    pub promote: Option<String>,
 }
 
 /// Gather, decide, roll out, record: a commit into an environment.
@@ -70,9 +72,12 @@ pub async fn deploy(context: &Context, request: RolloutRequest) -> Result<Rollou
 /// What deploy and rollback share: everything but the words (DEP-2).
 async fn into_environment(context: &Context, request: RolloutRequest) -> Result<RolloutReport, Failure> {
     let started = Instant::now();
-    let RolloutRequest { asked, dry_run, wait } = request;
+    let RolloutRequest { asked, dry_run, wait, promote } = request;
     let environment = context.environment(&asked.environment)?.clone();
     watch::declared(&environment)?;
+    if promote.is_some() {
+        rollout::held(context, &environment.name, &asked.sha).await?;
+    }
     let target = target::Running::open(context, &environment)?;
     if !dry_run {
         policy::approve(context, &asked).await?;
@@ -98,9 +103,10 @@ async fn into_environment(context: &Context, request: RolloutRequest) -> Result<
         let lease = rollout::lock(context, &environment.name, deadline).await?;
         // What a crashed process left is finished or undone before anything else.
         if let Some((plan, ended)) =
-            rollout::settle(context, &target, &lease, &source, approved.release()).await?
+            rollout::settle(context, &target, &lease, &source, approved.release(), promote.as_deref()).await?
         {
             report.finished(&plan, ended);
+            report.watch = watch::of_rollout(context, &plan).await?;
             report.ledger_entry = rollout::last_entry(context, &plan.rollout).await?.or(report.ledger_entry);
             return Ok(report.after(started.elapsed()));
         }
@@ -114,6 +120,7 @@ async fn into_environment(context: &Context, request: RolloutRequest) -> Result<
         let plan = rollout::plan(context, &environment, &approved, &facts, from_replicas, decision)?;
         let outcome = rollout::drive(context, &plan, State::new(), &target, &lease, false).await?;
         report.ended(rollout::ended(&plan, &outcome)?);
+        report.watch = watch::of_rollout(context, &plan).await?;
         report.ledger_entry = rollout::last_entry(context, &plan.rollout).await?.or(report.ledger_entry);
         return Ok(report.after(started.elapsed()));
     }

@@ -37,6 +37,10 @@ pub struct RolloutReport {
     /// What watching the new release said over its whole bake time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
+    /// What was compared while both releases served, metric by metric, and what
+    /// was decided on it; absent where nothing was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watch: Option<crate::watch::WatchReport>,
     /// The plan; only with `--dry-run`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanRecord>,
@@ -62,6 +66,7 @@ impl RolloutReport {
             RolloutOutcome::Failed if self.code == INTERRUPTED => Some(Class::Interrupted),
             RolloutOutcome::Failed => Some(Class::Failed),
             RolloutOutcome::RolledBack => Some(Class::RolledBack),
+            RolloutOutcome::Held => Some(Class::Held),
         }
     }
 }
@@ -86,6 +91,9 @@ pub struct EnvironmentStatus {
     pub lock: Option<LockReport>,
     /// A rollout that was interrupted and that the next command finishes or undoes.
     pub unfinished: Option<String>,
+    /// The commit of that rollout, where it waits for a person to decide (DEP-118).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<Commit>,
     /// Where one can go back to, newest first (RBK-2).
     pub ways_back: Vec<WayBack>,
     /// What its database is; absent where `[migrations]` is not configured.
@@ -281,6 +289,7 @@ impl RolloutReport {
             reason: String::new(),
             last_lines: Vec::new(),
             verdict: None,
+            watch: None,
             plan: None,
             deploy_duration_sec: None,
             rollback_duration_sec: None,

@@ -12,12 +12,12 @@ use plimsoll_config::Environment;
 use plimsoll_decision::{Approved, Facts, decide};
 use plimsoll_ledger::Filter;
 use plimsoll_model::event::{RolloutKind, RolloutOutcome};
-use plimsoll_model::{Decision, Event, Failure, Progress, Release};
+use plimsoll_model::{Commit, Decision, Event, Failure, Progress, Release};
 use plimsoll_oci::ImageSource;
 use plimsoll_rollout_core::machine::{End, LockStatus, Verdict};
 use plimsoll_rollout_core::{
     Deadlines, Judge, Lease, Migrator, NoMetrics, NoMigrations, Outcome, Phase, Plan, PlanRecord, Ports,
-    State, Unfinished, execute,
+    State, Unfinished, codes, execute,
 };
 
 use crate::blocking;
@@ -60,7 +60,9 @@ pub(crate) fn plan(
     let created = Timestamp::now();
     let compare_sec = match facts.request.rollout {
         // What one goes back to was judged when it came.
-        RolloutKind::Deploy if facts.running.is_some() => watch::compare_sec(environment),
+        RolloutKind::Deploy if facts.running.as_ref().is_some_and(|now| now != approved.release()) => {
+            watch::compare_sec(environment)
+        }
         _ => 0,
     };
     let bake = environment.watch.as_ref().map(|watch| watch.bake).filter(|_| compare_sec == 0);
@@ -84,6 +86,7 @@ pub(crate) fn plan(
             drain_sec: seconds(environment.bounds.drain),
             probe_grace_sec: seconds(environment.bounds.probe_grace),
         },
+        insufficient_data: watch::insufficient_data(environment),
         actor: context.actor().to_owned(),
         created,
         decision_entry,
@@ -142,8 +145,10 @@ pub(crate) async fn unlock(lease: &LedgerLease) {
 /// Finishes or undoes what a crashed process left in this environment. A
 /// rollout of `wanted` goes on; any other is undone (DEP-2). The lock is held,
 /// so what is read here is the newest there is. Returns how it ended when
-/// `wanted` serves now, so that there is nothing left to do, and nothing while
-/// there is; the lock is then held again.
+/// `wanted` serves now or the watch has decided on it, so that there is nothing
+/// left to do, and nothing while there is; the lock is then held again. One that
+/// is held for a person takes over where `promote` says why, and is compared
+/// once more otherwise.
 ///
 /// # Errors
 /// When what is recorded cannot be read or was not approved, or the target
@@ -154,26 +159,35 @@ pub(crate) async fn settle(
     lease: &LedgerLease,
     source: &dyn ImageSource,
     wanted: &Release,
+    promote: Option<&str>,
 ) -> Result<Option<(Plan, Ended)>, Failure> {
     let Some(left) = unfinished(context, lease.environment()).await? else { return Ok(None) };
+    let held = left.state.phase == Phase::Held;
     let plan = approve_again(context, &left.plan).await?;
     let undo = plan.to != *wanted;
     // Once it is only being tidied up after, there is no way back but a rollback.
     let served = matches!(left.state.phase, Phase::Settling | Phase::Committed);
-    let text = format!(
-        "rollout {} by {} was interrupted; {} it first",
-        plan.rollout,
-        plan.actor,
-        if undo && !served { "undoing" } else { "finishing" }
-    );
+    let next = match (undo && !served, held) {
+        (true, _) => "undoing it first",
+        (false, false) => "finishing it first",
+        (false, true) if promote.is_some() => "it takes over now",
+        (false, true) => "comparing once more",
+    };
+    let was = if held { "held" } else { "interrupted" };
+    let text = format!("rollout {} by {} was {was}; {next}", plan.rollout, plan.actor);
     context.observer.report(Progress::Note { text });
     // Undoing needs what served before; that is here, since it served.
     if !undo {
         target.prepare(context, &plan.to, source).await?;
     }
-    let outcome = drive(context, &plan, left.state, target, lease, undo).await?;
+    let state = match promote.filter(|_| !undo) {
+        Some(reason) => left.state.promoted(reason),
+        None => left.state,
+    };
+    let outcome = drive(context, &plan, state, target, lease, undo).await?;
     let ended = ended(&plan, &outcome)?;
-    if ended.outcome == RolloutOutcome::Succeeded && plan.to == *wanted {
+    // What the watch decided on it is not asked again by beginning anew.
+    if plan.to == *wanted && (ended.outcome != RolloutOutcome::Failed || ended.code == codes::NOT_PROVEN) {
         return Ok(Some((plan, ended)));
     }
     // Its end gave the lock back; what is to come needs it again.
@@ -189,6 +203,21 @@ pub(crate) async fn settle(
             Err(PipelineError::LockUnknown { why: "it was lost at once".into() }.into())
         }
     }
+}
+
+/// Refuses to promote what is not held: nothing is decided on yet, or another
+/// commit waits for a person.
+///
+/// # Errors
+/// When that is so, or the ledger cannot be read.
+pub(crate) async fn held(context: &Context, environment: &str, sha: &Commit) -> Result<(), Failure> {
+    let left = unfinished(context, environment).await?;
+    let held = left.filter(|left| left.state.phase == Phase::Held).map(|left| left.plan.to.sha().clone());
+    if held.as_ref() == Some(sha) {
+        return Ok(());
+    }
+    let (environment, sha, held) = (environment.into(), sha.to_string(), held.map(|sha| sha.to_string()));
+    Err(PipelineError::NotHeld { environment, sha, held }.into())
 }
 
 /// The rollout of an environment that has no end in the ledger.
@@ -291,12 +320,12 @@ pub(crate) fn ended(plan: &Plan, outcome: &Outcome) -> Result<Ended, Failure> {
         (End::Committed, _) => Ok(Ended {
             outcome: RolloutOutcome::Succeeded,
             code: String::new(),
-            reason: outcome
-                .state
-                .incomplete
-                .clone()
-                .map(|left| format!("left undone: {left}"))
-                .unwrap_or_default(),
+            reason: {
+                let left = outcome.state.incomplete.iter().map(|left| format!("left undone: {left}"));
+                let promoted =
+                    outcome.state.promoted.iter().map(|why| format!("promoted by a person: {why}"));
+                promoted.chain(left).collect::<Vec<_>>().join("; ")
+            },
             last_lines: Vec::new(),
             verdict: outcome.state.verdict.clone(),
         }),
@@ -311,6 +340,13 @@ pub(crate) fn ended(plan: &Plan, outcome: &Outcome) -> Result<Ended, Failure> {
             let outcome = outcome.state.outcome(plan).unwrap_or(RolloutOutcome::Failed);
             Ok(Ended { outcome, code, reason, last_lines, verdict })
         }
+        (End::Held(stop), _) => Ok(Ended {
+            outcome: RolloutOutcome::Held,
+            code: stop.code.clone(),
+            reason: stop.reason.clone(),
+            last_lines: Vec::new(),
+            verdict: outcome.state.verdict.clone(),
+        }),
         (_, Some(error)) => Err(error.into()),
         (End::NotStarted(_) | End::LockLost(_), None) => {
             Err(PipelineError::Lost { what: "the rollout" }.into())

@@ -12,7 +12,7 @@ use plimsoll_decision::VerificationPolicy;
 use plimsoll_ledger::Lock;
 use plimsoll_ledger::views::{Deployed, Running};
 use plimsoll_model::{Commit, Event, Failure, Lookup, Release};
-use plimsoll_rollout_core::{Desired, Observed, Traffic};
+use plimsoll_rollout_core::{Desired, Observed, Phase, Traffic};
 
 use crate::context::Context;
 use crate::error::PipelineError;
@@ -88,6 +88,10 @@ async fn of_environment(context: &Context, environment: &Environment) -> Result<
             since: lock.since,
             lease_until: lock.lease_until,
         }),
+        held: unfinished
+            .as_ref()
+            .filter(|left| left.state.phase == Phase::Held)
+            .map(|left| left.plan.to.sha().clone()),
         unfinished: unfinished.map(|left| left.plan.rollout),
         ways_back,
         schema: schema.map(|schema| schema.report),

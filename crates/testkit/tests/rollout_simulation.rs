@@ -9,7 +9,7 @@ use plimsoll_model::event::RolloutOutcome;
 use plimsoll_rollout_core::fleet::{Instance, InstanceOp, InstanceState, RouteEntry, converge};
 use plimsoll_rollout_core::machine::{Inputs, Phase, Step, step};
 use plimsoll_rollout_core::{Desired, Plan, State};
-use plimsoll_testkit::simulation::{Behaviour, Faults, Options, check, seeds};
+use plimsoll_testkit::simulation::{Behaviour, Faults, Options, Report, check, seeds};
 
 #[test]
 fn every_history_keeps_the_properties() {
@@ -55,11 +55,11 @@ fn a_rollout_ends_for_the_reason_its_release_gives() {
             codes.insert(code.clone());
             let plan = report.scenario.plans.iter().find(|p| p.rollout == *rollout).unwrap();
             let allowed: &[&str] = match report.scenario.behaviour_of(&plan.to) {
-                Behaviour::Good { .. } => &["", "DEP-108", "DEP-110"],
-                Behaviour::SlowProbe { .. } => &["", "DEP-105", "DEP-107", "DEP-108", "DEP-110"],
+                Behaviour::Good { .. } => &["", "DEP-108", "DEP-110", "DEP-117"],
+                Behaviour::SlowProbe { .. } => &["", "DEP-105", "DEP-107", "DEP-108", "DEP-110", "DEP-117"],
                 Behaviour::Doomed(cause) => &[cause.code(), "DEP-108"],
                 Behaviour::Stuck => &["DEP-107", "DEP-108"],
-                Behaviour::Dies { .. } => &["", "DEP-104", "DEP-107", "DEP-108", "DEP-110"],
+                Behaviour::Dies { .. } => &["", "DEP-104", "DEP-107", "DEP-108", "DEP-110", "DEP-117"],
             };
             assert!(allowed.contains(&code.as_str()), "{code}\n{}", report.trace.join("\n"));
             assert_eq!(code.is_empty(), *outcome == RolloutOutcome::Succeeded);
@@ -69,10 +69,59 @@ fn a_rollout_ends_for_the_reason_its_release_gives() {
         }
     }
     for code in [
-        "", "DEP-101", "DEP-102", "DEP-103", "DEP-104", "DEP-105", "DEP-106", "DEP-107", "DEP-108", "DEP-110",
+        "", "DEP-101", "DEP-102", "DEP-103", "DEP-104", "DEP-105", "DEP-106", "DEP-107", "DEP-108",
+        "DEP-110", "DEP-117",
     ] {
         assert!(codes.contains(code), "no rollout ended with {code:?}");
     }
+}
+
+/// What a history did against the policy of one of its rollouts: one took over
+/// although nobody could tell, and its environment asks for more.
+fn against_policy(report: &Report) -> Option<String> {
+    for event in &report.journal {
+        let Event::RolloutFinished {
+            rollout, from: Some(from), to, outcome: RolloutOutcome::Succeeded, ..
+        } = event
+        else {
+            continue;
+        };
+        let plan = report.scenario.plans.iter().find(|plan| plan.rollout == *rollout)?;
+        let strict = plan.insufficient_data.then != plimsoll_health::Then::Promote;
+        let newest = report.journal.iter().rev().find_map(|event| match event {
+            Event::RolloutStep { rollout: name, state, .. } if name == rollout => Some(state),
+            _ => None,
+        })?;
+        if strict && plan.deadlines.compare_sec > 0 && from != to && newest["verdict"] != "no_evidence" {
+            return Some(format!("{rollout} took over with {}", newest["verdict"]));
+        }
+    }
+    None
+}
+
+/// DEP-6: no data is never a pass where the environment does not say so, and
+/// what is held gets to an end by the command after it.
+#[test]
+fn the_environments_policy_for_too_little_data_is_kept() {
+    let mut held = 0;
+    for seed in seeds(1_500) {
+        let report = check(seed, &Options::default());
+        assert_eq!(against_policy(&report), None, "seed {seed}\n{}", report.trace.join("\n"));
+        let holds = |event: &&Event| matches!(event, Event::RolloutStep { phase, .. } if phase == "held");
+        held += report.journal.iter().filter(holds).count();
+    }
+    println!("{held} rollouts were held");
+    assert!(held > 0, "no rollout was held");
+    let lenient = |plan: &Plan, state: &State, inputs: &Inputs, now: Timestamp| {
+        let mut record = plan.record().clone();
+        record.insufficient_data.then = plimsoll_health::Then::Promote;
+        step(&Plan::simulated(record), state, inputs, now)
+    };
+    let noticed = (0..1_500).any(|seed| {
+        let report = check(seed, &broken_machine(lenient));
+        against_policy(&report).is_some()
+    });
+    assert!(noticed, "no seed shows a machine that promotes whatever the policy is");
 }
 
 /// Runs a broken variant until a property catches it.

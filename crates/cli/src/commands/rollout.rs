@@ -5,6 +5,7 @@ use std::time::Duration;
 use plimsoll_model::event::{RolloutKind, RolloutOutcome};
 use plimsoll_model::{Decision, Failure, Outcome};
 use plimsoll_pipeline::policy::Approval;
+use plimsoll_pipeline::watch::WatchReport;
 use plimsoll_pipeline::{Asked, RolloutReport, RolloutRequest};
 use plimsoll_rollout_core::machine::Verdict;
 
@@ -18,10 +19,12 @@ pub(crate) fn deploy(session: &Session, arguments: &Deploy) -> Result<u8, Failur
     /// The check that `--retry` answers for.
     const TAKEN_BACK: &str = "DEP-201";
     let mut approvals = arguments.approvals.given()?;
-    if let Some(reason) = &arguments.retry {
+    for reason in [&arguments.retry, &arguments.promote].into_iter().flatten() {
         if reason.trim().is_empty() {
             return Err(CliError::Argument { text: reason.clone(), expected: "a reason" }.into());
         }
+    }
+    if let Some(reason) = &arguments.retry {
         approvals.push(Approval { code: TAKEN_BACK.into(), reason: reason.clone() });
     }
     let asked = Asked {
@@ -32,8 +35,12 @@ pub(crate) fn deploy(session: &Session, arguments: &Deploy) -> Result<u8, Failur
         approvals,
         approve_for: arguments.approvals.long()?,
     };
-    let request =
-        RolloutRequest { asked, dry_run: arguments.dry_run, wait: wait(arguments.wait.as_deref())? };
+    let request = RolloutRequest {
+        asked,
+        dry_run: arguments.dry_run,
+        wait: wait(arguments.wait.as_deref())?,
+        promote: arguments.promote.clone(),
+    };
     let report =
         session.block_on(|context| async move { plimsoll_pipeline::deploy(&context, request).await })?;
     Ok(print(session, &report))
@@ -49,8 +56,12 @@ pub(crate) fn rollback(session: &Session, arguments: &Rollback) -> Result<u8, Fa
         approvals: arguments.approvals.given()?,
         approve_for: arguments.approvals.long()?,
     };
-    let request =
-        RolloutRequest { asked, dry_run: arguments.dry_run, wait: wait(arguments.wait.as_deref())? };
+    let request = RolloutRequest {
+        asked,
+        dry_run: arguments.dry_run,
+        wait: wait(arguments.wait.as_deref())?,
+        promote: None,
+    };
     let report =
         session.block_on(|context| async move { plimsoll_pipeline::rollback(&context, request).await })?;
     Ok(print(session, &report))
@@ -109,8 +120,12 @@ fn text(report: &RolloutReport) -> String {
         ));
     }
     text.push_str(&headline(report));
-    if let Some(Verdict::InsufficientData(why)) = &report.verdict {
-        text.push_str(&format!("watch: insufficient data: {why}\n"));
+    match (&report.watch, &report.verdict) {
+        (Some(watch), _) => text.push_str(&watched(watch)),
+        (None, Some(Verdict::InsufficientData(why))) => {
+            text.push_str(&format!("watch: insufficient data: {why}\n"));
+        }
+        _ => {}
     }
     if report.outcome == RolloutOutcome::Succeeded && !report.reason.is_empty() {
         text.push_str(&format!("note: {}\n", report.reason));
@@ -120,6 +135,16 @@ fn text(report: &RolloutReport) -> String {
     }
     if let Some(hint) = hint(report) {
         text.push_str(&format!("hint: {hint}\n"));
+    }
+    text
+}
+
+/// What was decided, and a line for each metric with its numbers and power.
+fn watched(watch: &WatchReport) -> String {
+    let decision = watch.decision.map_or_else(String::new, |decision| format!(": {decision}"));
+    let mut text = format!("watch: {}{decision}\n", watch.verdict);
+    for metric in &watch.metrics {
+        text.push_str(&format!("  {}: {}. {}\n", metric.name, metric.verdict, metric.sentence));
     }
     text
 }
@@ -172,6 +197,9 @@ fn headline(report: &RolloutReport) -> String {
         RolloutOutcome::RolledBack => {
             format!("{sha} was rolled back from {environment}: {}; serving again: {previous}", report.reason)
         }
+        RolloutOutcome::Held => {
+            format!("{sha} and {previous} both serve {environment}, and a person decides: {}", report.reason)
+        }
     };
     let code = if report.code.is_empty() { String::new() } else { format!(" [{}]", report.code) };
     let mut text = format!("{}{code}: {sentence} ({took})\n", bold(&format!("{verb} {}", report.outcome)));
@@ -186,6 +214,14 @@ fn hint(report: &RolloutReport) -> Option<String> {
         RolloutOutcome::Failed | RolloutOutcome::RolledBack => Some(format!(
             "see `plimsoll explain {}` and `plimsoll status --env {}`",
             report.code, report.environment
+        )),
+        RolloutOutcome::Held => Some(format!(
+            "`plimsoll deploy {0} --env {1} --promote REASON` lets it take over, the same without `--promote` compares \
+             once more, and `plimsoll rollback --to {2} --env {1}` takes it back; see `plimsoll explain {3}`",
+            report.image_sha,
+            report.environment,
+            report.previous_sha.as_ref().map_or("PREVIOUS", plimsoll_model::Commit::as_str),
+            report.code
         )),
         RolloutOutcome::Refused => {
             let code = report.decision.failures().next().map(|check| check.code.clone())?;

@@ -54,7 +54,14 @@ fn block(status: &EnvironmentStatus) -> String {
         }
     }
     if let Some(rollout) = &status.unfinished {
-        row("unfinished", format!("{rollout}; the next deploy or rollback finishes or undoes it"));
+        let next = match &status.held {
+            Some(sha) => format!(
+                "held for a person to decide: `plimsoll deploy {sha} --env {} --promote REASON`, or undone by the next deploy or rollback of another",
+                status.environment
+            ),
+            None => "the next deploy or rollback finishes or undoes it".into(),
+        };
+        row("unfinished", format!("{rollout}; {next}"));
     }
     if let Some(lock) = &status.lock {
         row("locked by", format!("{} since {}", lock.holder, lock.since.strftime("%H:%M:%SZ")));

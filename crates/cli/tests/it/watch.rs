@@ -1,6 +1,8 @@
 //! DEP-6: a release that is worse than what serves is taken back by itself, with
 //! the evidence, and is not tried again by itself.
 
+use plimsoll_model::Commit;
+
 use crate::evidence::check;
 use crate::load::Load;
 use crate::world::{PAUSE, World};
@@ -58,4 +60,104 @@ fn what_is_declared_is_read_before_anything_moves() {
     let deploy = ["deploy", first.as_str(), "--env", "blue"];
     world.plimsoll(deploy).exits(2).says(&["WCH-010", "failed answers"]);
     assert!(world.processes().all().next().is_none());
+}
+
+/// A world in which nobody asks for anything, so that nobody can tell.
+fn unsure(policy: &str) -> (World, Commit, Commit) {
+    let mut world = World::new();
+    let watch = WATCH.replace("85s", "2s").replacen("\n\n[[", &format!("\n{policy}\n\n[["), 1);
+    world.repo.write("plimsoll.toml", world.configuration() + &watch);
+    let (first, second) = (world.built("first", "well"), world.built("second", "well"));
+    let at_once = ["--set", "environments.blue.watch.bake=0s"];
+    world.plimsoll(["deploy", first.as_str(), "--env", "blue"].into_iter().chain(at_once)).exits(0);
+    (world, first, second)
+}
+
+fn serves(world: &World) -> String {
+    let status = world.json(["status", "--env", "blue"]);
+    status["environments"][0]["running"]["image_sha"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn too_little_data_is_waited_for_and_then_promoted_and_said() {
+    let (world, _, second) = unsure("wait = \"2s\"");
+    let deploy = ["deploy", second.as_str(), "--env", "blue", "--output", "json"];
+    let report = world.plimsoll(deploy).exits(0).json();
+    let watch = &report["watch"];
+    assert_eq!(
+        (&watch["verdict"], &watch["decision"], &watch["proven"]),
+        (&"insufficient_data".into(), &"promote".into(), &false.into()),
+        "{report:#}"
+    );
+    assert!(watch["watched_sec"].as_u64() >= Some(4), "{watch:#}");
+    let metric = &watch["metrics"][0];
+    assert_eq!(
+        (&metric["name"], &metric["new"]["events"]),
+        (&"failed answers".into(), &0.0.into()),
+        "{metric:#}"
+    );
+    assert!(metric["sentence"].as_str().unwrap().contains("had no traffic"), "{metric:#}");
+    let metrics = world.plimsoll(["metrics"]).exits(0).stdout;
+    let counted = "plimsoll_watch_verdicts_total{environment=\"blue\",verdict=\"insufficient_data\"} 1";
+    assert!(metrics.contains(counted), "{metrics}");
+}
+
+#[test]
+fn a_release_that_is_held_waits_for_a_person() {
+    let (world, first, second) = unsure("on_insufficient_data = \"hold\"");
+    let deploy = ["deploy", second.as_str(), "--env", "blue"];
+    world
+        .plimsoll(deploy.into_iter().chain(["--promote", "early"]))
+        .exits(2)
+        .says(&["PIP-020", "nothing was touched"]);
+    let held = world.plimsoll(deploy).exits(7);
+    held.says(&["DEP-118", "failed answers: insufficient data", "hold for a person", "--promote REASON"]);
+    // Both serve, the ledger says so, and the lock is free.
+    let status = &world.json(["status", "--env", "blue"])["environments"][0];
+    assert_eq!(
+        (&status["held"], &status["lock"]),
+        (&second.as_str().into(), &serde_json::Value::Null),
+        "{status:#}"
+    );
+    assert_eq!(status["running"]["image_sha"], first.as_str());
+    world
+        .plimsoll(["status", "--env", "blue"])
+        .exits(0)
+        .says(&["held for a person to decide", "--promote REASON"]);
+    // The same command compares once more; with nothing more to see it is held again.
+    world.plimsoll(deploy).exits(7).says(&["was held; comparing once more"]);
+    let promote = ["--promote", "I looked at its logs", "--output", "json"];
+    let report = world.plimsoll(deploy.into_iter().chain(promote)).exits(0).json();
+    assert_eq!(report["outcome"], "succeeded", "{report:#}");
+    assert!(report["reason"].as_str().unwrap().contains("I looked at its logs"), "{report:#}");
+    assert_eq!(serves(&world), second.as_str());
+    let replayed = world.json(["watch", "replay"]);
+    let decided: Vec<_> = replayed["watches"].as_array().unwrap().iter().map(|w| &w["same"]).collect();
+    assert_eq!(decided, [true, true], "{replayed:#}");
+}
+
+#[test]
+fn a_release_that_is_held_is_taken_back_by_a_rollback() {
+    let (world, first, second) = unsure("on_insufficient_data = \"hold\"");
+    world.plimsoll(["deploy", second.as_str(), "--env", "blue"]).exits(7);
+    let back = world.plimsoll(["rollback", "--to", first.as_str(), "--env", "blue"]).exits(0);
+    back.says(&["was held; undoing it first"]);
+    let status = &world.json(["status", "--env", "blue"])["environments"][0];
+    assert_eq!(
+        (&status["unfinished"], &status["drift"]["state"]),
+        (&serde_json::Value::Null, &"none".into()),
+        "{status:#}"
+    );
+}
+
+#[test]
+fn where_proof_is_asked_for_too_little_data_goes_back() {
+    let (world, first, second) = unsure("on_insufficient_data = \"go-back\"");
+    let deploy = ["deploy", second.as_str(), "--env", "blue"];
+    let report = world.plimsoll(deploy.into_iter().chain(["--output", "json"])).exits(1).json();
+    assert_eq!((&report["outcome"], &report["code"]), (&"failed".into(), &"DEP-117".into()), "{report:#}");
+    assert_eq!(serves(&world), first.as_str());
+    // It was not seen to be worse, so that nobody has to answer for the next try.
+    let again = world.json(deploy.into_iter().chain(["--dry-run"]));
+    assert!(again["decision"]["allowed"].as_bool().unwrap(), "{again:#}");
 }

@@ -121,6 +121,15 @@ pub(crate) fn decided(environment: &str, n: u64, allowed: bool) -> Event {
     }
 }
 
+pub(crate) fn watched(environment: &str, n: u64, record: &serde_json::Value) -> Event {
+    Event::Watched {
+        environment: environment.into(),
+        sha: sha(n),
+        rollout: "r".into(),
+        record: record.clone(),
+    }
+}
+
 pub(crate) fn started(environment: &str, rollout: &str, decision_entry: u64) -> Event {
     Event::RolloutStarted {
         rollout: rollout.into(),

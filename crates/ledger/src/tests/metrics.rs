@@ -6,7 +6,7 @@ use plimsoll_model::RepositoryType::{Canonical, Staging};
 use plimsoll_model::event::RolloutKind::{Deploy, Rollback};
 use plimsoll_model::event::RolloutOutcome::{Failed, RolledBack, Succeeded};
 
-use super::events::{Fixture, build_failed, build_finished, decided, finished};
+use super::events::{Fixture, build_failed, build_finished, decided, finished, watched};
 
 type Labels = Vec<(String, String)>;
 /// One sample: name, labels, value.
@@ -115,6 +115,8 @@ fn filled() -> Fixture {
         finished(environment, "e", Rollback, Some(2), 1, Failed),
         decided(environment, 3, false),
         decided(environment, 3, true),
+        watched(environment, 2, &serde_json::json!({ "report": { "verdict": "regressed" } })),
+        watched(environment, 3, &serde_json::json!({ "of": "a later version" })),
     ];
     fixture.ledger.append_all("ci", &events).unwrap();
     fixture
@@ -145,7 +147,14 @@ fn metrics_count_what_the_ledger_records() {
     assert_eq!(get("image_build_duration_seconds_sum", &[canonical]), 1199.5);
     assert_eq!(get("deploy_duration_seconds_count", &[environment]), 1.0);
     assert_eq!(get("rollback_duration_seconds_bucket", &[environment, ("le", "120.0")]), 1.0);
-    assert_eq!(get("plimsoll_ledger_entries_total", &[]), 11.0);
+    assert_eq!(get("plimsoll_ledger_entries_total", &[]), 13.0);
+    for verdict in ["regressed", "unknown"] {
+        assert_eq!(
+            get("plimsoll_watch_verdicts_total", &[environment, ("verdict", verdict)]),
+            1.0,
+            "{verdict}"
+        );
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
 use jiff::Timestamp;
+use serde::Deserialize;
 
 use crate::store::Query;
 use crate::views::verification::COVERAGE_WINDOW;
@@ -20,6 +21,27 @@ const BUILD_BUCKETS: &[f64] = &[1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0,
 const DEPLOY_BUCKETS: &[f64] = &[1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0];
 /// The target of 120 is one of them.
 const ROLLBACK_BUCKETS: &[f64] = &[1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0];
+
+/// All that is read of a recorded watch.
+#[derive(Deserialize)]
+struct Judged {
+    body: Watched,
+}
+
+#[derive(Deserialize)]
+struct Watched {
+    record: Recorded,
+}
+
+#[derive(Deserialize)]
+struct Recorded {
+    report: Said,
+}
+
+#[derive(Deserialize)]
+struct Said {
+    verdict: String,
+}
 
 type Counter = BTreeMap<Vec<String>, u64>;
 
@@ -148,6 +170,7 @@ impl Ledger {
             }
             Ok(ControlFlow::Continue(()))
         })?;
+        let verdicts = self.watch_verdicts()?;
         let entries = Counter::from([(Vec::new(), self.size()?)]);
         let (mut released, mut signed, mut ratio) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let (mut escalated, mut softened) = (BTreeMap::new(), BTreeMap::new());
@@ -172,6 +195,13 @@ impl Ledger {
         counter(o, "rollback_total", "Rollbacks that succeeded.", by_type, &rollbacks);
         counter(o, "rollback_failures_total", "Rollbacks that failed.", by_type, &rollback_failures);
         counter(o, "deploy_total", "Deployments by how they ended.", &["environment", "outcome"], &deploys);
+        counter(
+            o,
+            "plimsoll_watch_verdicts_total",
+            "Releases that were compared with what served, by what the watch said.",
+            &["environment", "verdict"],
+            &verdicts,
+        );
         histogram(
             o,
             "image_build_duration_seconds",
@@ -213,5 +243,20 @@ impl Ledger {
         );
         counter(o, "plimsoll_ledger_entries_total", "Entries in the ledger.", &[], &entries);
         Ok(out)
+    }
+
+    /// What recorded watches said. Their records are the largest entries; only
+    /// the verdict is read of each.
+    fn watch_verdicts(&self) -> Result<Counter, Error> {
+        let mut verdicts = Counter::new();
+        let query = Query { kinds: vec!["watch.judged"], ..Query::default() };
+        self.scan(&query, &mut |row| {
+            // One of another version's form is counted, too.
+            let verdict = serde_json::from_slice::<Judged>(&row.body)
+                .map_or("unknown".to_owned(), |judged| judged.body.record.report.verdict);
+            *verdicts.entry(vec![row.environment.unwrap_or_default(), verdict]).or_default() += 1;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(verdicts)
     }
 }

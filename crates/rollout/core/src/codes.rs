@@ -17,6 +17,10 @@ pub const INTERRUPTED: &str = "DEP-111";
 pub const TARGET: &str = "DEP-112";
 /// Somebody else has the lock.
 pub const LOCK_HELD: &str = "DEP-113";
+/// Nobody could tell whether it is worse, and the environment asks for proof.
+pub const NOT_PROVEN: &str = "DEP-117";
+/// Nobody could tell whether it is worse, and a person decides.
+pub const HELD: &str = "DEP-118";
 /// The ledger cannot be written.
 pub const JOURNAL: &str = "DEP-114";
 
@@ -139,5 +143,27 @@ pub const PAGES: &[Page] = &[
         what: "The machine that an instance ran on is gone or no longer answers, and no replacement was ready within `probe_grace`.",
         why: "Nobody can say how the new release does there; what served before is kept or put back.",
         how: "`kubectl get nodes` shows the state of the machines. Deploy again when there is room; a longer `probe_grace` waits longer for replacements.",
+    },
+    Page {
+        code: NOT_PROVEN,
+        name: "not-proven",
+        what: "Both releases served side by side for `bake` and then `wait`, nobody could tell whether the new one is worse, and \
+               `on_insufficient_data = \"go-back\"` asks for proof. What served before serves again. Exit 1, not 6: no \
+               regression was seen.",
+        why: "Where an unnoticed regression costs more than a release that comes later, too little data is a reason to go back; \
+              that is the environment's choice, not the watch's.",
+        how: "The reason says what was missing: traffic, a series, an answer. Deploy again when there is more to see, with a longer \
+              `bake` or `wait`, or with a metric that counts more. No `--retry` is needed.",
+    },
+    Page {
+        code: HELD,
+        name: "held",
+        what: "Both releases served side by side for `bake` and then `wait`, nobody could tell whether the new one is worse, and \
+               `on_insufficient_data = \"hold\"` leaves the decision to a person. Both go on serving, nothing more is taken from the \
+               old one, and the lock is given back. Exit 7.",
+        why: "A program that cannot tell should not guess, where somebody is there who can find out.",
+        how: "Look at the new release. `plimsoll deploy SHA --env ENV --promote REASON` lets it take over, recorded with your \
+              name; `plimsoll deploy SHA --env ENV` compares once more; `plimsoll rollback --to PREVIOUS --env ENV`, or the \
+              deployment of another commit, takes it back first.",
     },
 ];

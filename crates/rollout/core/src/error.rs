@@ -26,6 +26,16 @@ pub enum RolloutError {
         /// Whether something served before.
         had_previous: bool,
     },
+    /// Both releases serve.
+    #[error("the rollout of {sha} to {environment} is held for a person to decide: {}", stop.reason)]
+    Held {
+        /// The environment.
+        environment: String,
+        /// The commit.
+        sha: String,
+        /// What is not known.
+        stop: Stop,
+    },
     /// Nothing was touched.
     #[error("the rollout of {sha} to {environment} did not begin: {}", stop.reason)]
     NotStarted {
@@ -73,6 +83,7 @@ impl Outcome {
                 incomplete: self.state.incomplete.clone(),
                 had_previous: plan.from.is_some(),
             }),
+            End::Held(stop) => Some(RolloutError::Held { environment, sha, stop: stop.clone() }),
             End::NotStarted(stop) => Some(RolloutError::NotStarted { environment, sha, stop: stop.clone() }),
             End::LockLost(stop) => Some(RolloutError::LockLost { environment, stop: stop.clone() }),
         }
@@ -99,6 +110,7 @@ impl Diagnose for RolloutError {
                 codes::TARGET => Class::Outside,
                 _ => Class::Failed,
             },
+            Self::Held { .. } => Class::Held,
             Self::LockLost { .. } => Class::Failed,
             Self::Journal { .. } => Class::Outside,
         }
@@ -106,9 +118,10 @@ impl Diagnose for RolloutError {
 
     fn code(&self) -> &'static str {
         match self {
-            Self::Stopped { stop, .. } | Self::NotStarted { stop, .. } | Self::LockLost { stop, .. } => {
-                codes::known(&stop.code)
-            }
+            Self::Stopped { stop, .. }
+            | Self::Held { stop, .. }
+            | Self::NotStarted { stop, .. }
+            | Self::LockLost { stop, .. } => codes::known(&stop.code),
             Self::Journal { .. } => codes::JOURNAL,
         }
     }
@@ -125,6 +138,10 @@ impl Diagnose for RolloutError {
             Self::Stopped { .. } => format!(
                 "nothing served before, and nothing was left running; see `plimsoll explain {}`",
                 self.code()
+            ),
+            Self::Held { environment, .. } => format!(
+                "both releases serve; `plimsoll deploy SHA --env {environment} --promote REASON` lets the new one take \
+                 over, `plimsoll rollback --to PREVIOUS --env {environment}` takes it back"
             ),
             Self::NotStarted { .. } => format!("nothing was touched; see `plimsoll explain {}`", self.code()),
             Self::LockLost { environment, .. } => format!(

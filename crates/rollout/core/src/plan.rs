@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use plimsoll_decision::Approved;
+use plimsoll_health::InsufficientData;
 use plimsoll_model::event::RolloutKind;
 use plimsoll_model::{Release, RepositoryType, Strategy};
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,9 @@ pub struct PlanRecord {
     pub max_unavailable: u32,
     /// Time limits.
     pub deadlines: Deadlines,
+    /// What to do when comparing shows too little to say.
+    #[serde(default)]
+    pub insufficient_data: InsufficientData,
     /// Who asked.
     pub actor: String,
     /// When.

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use plimsoll_health::Decided;
 use plimsoll_model::{Event, Observer};
 
 use crate::machine::{LockStatus, Migrations, Verdict};
@@ -64,6 +65,13 @@ pub trait Judge: Send + Sync {
     /// `complete` when the bake time is over. What cannot be asked is
     /// [`Verdict::InsufficientData`].
     fn judge<'a>(&'a self, plan: &'a Plan, window_sec: u32, complete: bool) -> BoxFuture<'a, Verdict>;
+
+    /// Keeps what the last verdict rests on, with what was decided on it. Called
+    /// before that is done. What cannot be kept changes no decision.
+    fn record<'a>(&'a self, plan: &'a Plan, decided: &'a Decided) -> BoxFuture<'a, ()> {
+        let _ = (plan, decided);
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// A watch without metrics: deterministic signals decide alone.

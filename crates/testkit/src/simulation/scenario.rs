@@ -1,6 +1,7 @@
 //! What happens in a history: drawn from the seed before it begins.
 
 use jiff::Timestamp;
+use plimsoll_health::{InsufficientData, Then};
 use plimsoll_model::event::RolloutKind;
 use plimsoll_model::{Digest, Release, RepositoryType, Strategy};
 use plimsoll_rollout_core::executor::Transition;
@@ -226,6 +227,7 @@ fn plan(rng: &mut fastrand::Rng, index: usize) -> PlanRecord {
         strategy: if rng.bool() { Strategy::Rolling } else { Strategy::BlueGreen },
         replicas: rng.u32(1..=5),
         max_unavailable: rng.u32(1..=2),
+        insufficient_data: Default::default(),
         deadlines: Deadlines {
             rollout_sec: rng.u32(60..=300),
             compare_sec: 0,
@@ -241,6 +243,10 @@ fn plan(rng: &mut fastrand::Rng, index: usize) -> PlanRecord {
     // Drawn from what is drawn anyway, so that old seeds stay what they were.
     if record.deadlines.probe_grace_sec.is_multiple_of(3) {
         record.deadlines.compare_sec = 20;
+        record.insufficient_data = InsufficientData {
+            wait_sec: record.deadlines.drain_sec,
+            then: [Then::Promote, Then::Hold, Then::GoBack][record.deadlines.rollout_sec as usize % 3],
+        };
     }
     record
 }

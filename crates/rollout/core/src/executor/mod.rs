@@ -195,6 +195,10 @@ impl Run<'_> {
                     let verdict = self.guarded(judge, Some(LONGEST_CALL)).await?;
                     self.inputs.judged = verdict.map(|verdict| Judged { verdict, complete: *complete });
                 }
+                Command::Keep(decided) => {
+                    let kept = self.ports.judge.record(self.plan, decided);
+                    self.guarded(kept, Some(LONGEST_CALL)).await?;
+                }
                 Command::Release => self.ports.lease.release().await,
             }
         }

@@ -36,7 +36,7 @@ pub(super) fn candidate_size(plan: &PlanRecord, phase: Phase) -> u32 {
     let all = plan.replicas.max(1);
     match phase {
         // One proves that the release starts before any user meets it.
-        Phase::Expanding | Phase::Comparing if in_waves(plan) => 1,
+        Phase::Expanding | Phase::Comparing | Phase::Held if in_waves(plan) => 1,
         Phase::Shifting(wave) if in_waves(plan) => wave.saturating_mul(plan.max_unavailable.max(1)).min(all),
         _ => all,
     }
@@ -56,7 +56,7 @@ pub fn desired_for(plan: &Plan, state: &State) -> Option<Desired> {
     let both = if plan.from.is_some() { all.min(old.max(1)) } else { all };
 
     let (stable, candidate, traffic, replicas) = match state.phase {
-        Phase::Prepared | Phase::Locked | Phase::Committed | Phase::Reverted => return None,
+        Phase::Prepared | Phase::Locked | Phase::Held | Phase::Committed | Phase::Reverted => return None,
         Phase::Expanding | Phase::Comparing | Phase::Shifting(_) | Phase::Baking if is_repair(plan) => {
             (None, to(all), Traffic::Candidate, both)
         }

@@ -1,6 +1,8 @@
 //! The rollout machine: a pure function from what is to what should be next.
 //!
 //! ```text
+//!                                     Held
+//!                                      ^|
 //! Prepared -> Locked -> Expanding -> [Comparing] -> Shifting(k) -> Baking -> Settling -> Committed
 //!               \____________________ any _____________________/ -> Reverting -> Reverted
 //! ```
@@ -17,6 +19,7 @@ mod step;
 mod tests;
 
 use jiff::Timestamp;
+use plimsoll_health::Decided;
 use plimsoll_model::Event;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +43,10 @@ pub enum Phase {
     /// Both releases receive requests, and what they show is compared; left out
     /// where nothing is declared to be compared, or nothing serves yet.
     Comparing,
+    /// As while comparing, which showed too little to say: the process ends, the
+    /// lock is free, and a person decides. The next one compares once more, lets
+    /// the candidate take over ([`State::promoted`]), or undoes it.
+    Held,
     /// Requests move to the candidate; the number of the wave, from 1.
     Shifting(u32),
     /// The candidate has all requests and is watched. A blue/green rollout
@@ -69,6 +76,7 @@ impl std::fmt::Display for Phase {
             Self::Locked => "locked",
             Self::Expanding => "expanding",
             Self::Comparing => "comparing",
+            Self::Held => "held",
             Self::Shifting(wave) => return write!(f, "shifting({wave})"),
             Self::Baking => "baking",
             Self::Settling => "settling",
@@ -137,9 +145,28 @@ pub enum Verdict {
     NoEvidence,
     /// It is worse than what served before.
     Regressed(String),
-    /// Too little was seen to say. Neither a pass nor a failure: the rollout
-    /// goes on, and the ledger says that nobody could tell.
+    /// Too little was seen to say. Neither a pass nor a failure: what comes of it
+    /// is the environment's policy, and the ledger says that nobody could tell.
     InsufficientData(String),
+}
+
+impl Verdict {
+    /// Which of the three it is.
+    pub fn kind(&self) -> plimsoll_health::Verdict {
+        match self {
+            Self::NoEvidence => plimsoll_health::Verdict::NoEvidence,
+            Self::Regressed(_) => plimsoll_health::Verdict::Regressed,
+            Self::InsufficientData(_) => plimsoll_health::Verdict::InsufficientData,
+        }
+    }
+
+    /// Why it is that; empty where nothing speaks against the candidate.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::NoEvidence => "",
+            Self::Regressed(why) | Self::InsufficientData(why) => why,
+        }
+    }
 }
 
 /// A verdict, and whether it is over the whole bake time.
@@ -147,7 +174,7 @@ pub enum Verdict {
 pub struct Judged {
     /// The verdict.
     pub verdict: Verdict,
-    /// False for an early look; only [`Verdict::Regressed`] counts then.
+    /// False for an early look, which only a regression decides.
     pub complete: bool,
 }
 
@@ -195,6 +222,8 @@ pub enum Command {
         /// Whether the bake time is over.
         complete: bool,
     },
+    /// Keep what the last verdict rests on, with what was decided on it.
+    Keep(Box<Decided>),
     /// Write this to the ledger.
     Record(Box<Event>),
     /// Give the lock back.
@@ -220,6 +249,7 @@ impl std::fmt::Display for Command {
                 })
             }
             Self::Judge { window_sec, .. } => write!(f, "judge {window_sec} s"),
+            Self::Keep(decided) => write!(f, "keep what was seen: {}", decided.decision),
             Self::Record(event) => write!(f, "record {}", event.kind()),
             Self::Release => f.write_str("release the lock"),
         }
@@ -233,6 +263,8 @@ pub enum End {
     Committed,
     /// What served before serves again; the state has the first cause.
     Reverted,
+    /// Both releases serve, and a person decides; the lock is given back.
+    Held(Stop),
     /// Nothing was touched and nothing recorded: the lock is somebody else's
     /// or cannot be had, or it was interrupted before it began.
     NotStarted(Stop),

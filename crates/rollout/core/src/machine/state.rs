@@ -77,6 +77,10 @@ pub struct State {
     pub took_traffic: bool,
     /// The last verdict over the whole bake time.
     pub verdict: Option<Verdict>,
+    /// Why a person let it take over although nobody could tell whether it is
+    /// worse.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promoted: Option<String>,
     /// At the end: what could not be brought about in time and is left to the
     /// next command.
     pub incomplete: Option<String>,
@@ -105,6 +109,7 @@ impl State {
             migrating: false,
             took_traffic: false,
             verdict: None,
+            promoted: None,
             incomplete: None,
             scale: None,
             clocks: Clocks::default(),
@@ -120,6 +125,16 @@ impl State {
     pub fn resumed(mut self) -> Self {
         self.fence = None;
         self.clocks.last = None;
+        self
+    }
+
+    /// The same, where a person answers for it that a rollout which is
+    /// [`Phase::Held`] takes over; in any other phase nothing changes.
+    #[must_use]
+    pub fn promoted(mut self, reason: &str) -> Self {
+        if self.phase == Phase::Held {
+            self.promoted = Some(reason.into());
+        }
         self
     }
 
@@ -153,7 +168,7 @@ impl State {
         let passed = u64::try_from(passed).unwrap_or(0).min(LONGEST_STEP_MS);
         self.clocks.phase_ms += passed;
         // Watching takes as long as was asked for; it is nobody's delay.
-        if self.phase < Phase::Baking && self.phase != Phase::Comparing {
+        if self.phase < Phase::Baking && !matches!(self.phase, Phase::Comparing | Phase::Held) {
             self.clocks.rollout_ms += passed;
         }
         self.clocks.probe_ms += passed;
@@ -171,7 +186,7 @@ impl State {
         if matches!(phase, Phase::Comparing | Phase::Shifting(_)) {
             self.took_traffic = true;
         }
-        if !matches!(phase, Phase::Prepared | Phase::Locked) && !phase.is_terminal() {
+        if !matches!(phase, Phase::Prepared | Phase::Locked | Phase::Held) && !phase.is_terminal() {
             self.next_generation();
         }
     }

@@ -1,6 +1,7 @@
 //! The transitions.
 
 use jiff::Timestamp;
+use plimsoll_health::{Decided, Decision, InsufficientData};
 use plimsoll_model::Event;
 
 use super::desires::{candidate_size, compares, desired_for, old_replicas, waves};
@@ -28,6 +29,9 @@ pub fn step(plan: &Plan, state: &State, inputs: &Inputs, now: Timestamp) -> Step
     let waiting = advance(&mut next, &scaled, inputs, seen, &mut commands);
     if next.phase.is_terminal() {
         return finish(plan, next, now);
+    }
+    if next.phase == Phase::Held {
+        return hold(plan, next, commands);
     }
     if next.phase == Phase::Locked && inputs.migrations == Migrations::Pending {
         next.migrating = true;
@@ -105,7 +109,12 @@ fn advance(
     seen: Option<&Observed>,
     commands: &mut Vec<Command>,
 ) -> String {
-    if let Some(stop) = reason_to_stop(next, plan, inputs, seen) {
+    let decided = decided(next, plan, inputs);
+    if let Some(stop) = reason_to_stop(next, plan, inputs, seen, decided.as_ref()) {
+        if let Some((decided, verdict)) = decided.filter(|_| is_verdict(&stop)) {
+            next.verdict = Some(verdict.clone());
+            commands.push(Command::Keep(Box::new(decided)));
+        }
         let waiting = format!("going back: {}", stop.reason);
         next.turn_back(stop);
         return waiting;
@@ -132,15 +141,19 @@ fn advance(
             format!("{} of {size} ready{}", to.ready.min(size), tolerated(&to))
         }
         Phase::Comparing => {
-            let long = plan.deadlines.compare_sec;
-            let judged = inputs.judged.as_ref().filter(|judged| judged.complete);
             let both = to.ready >= size && to.serving >= size;
-            if let Some(judged) = judged.filter(|_| both && seconds(next.clocks.phase_ms) >= long) {
-                next.verdict = Some(judged.verdict.clone());
-                next.enter(Phase::Shifting(1));
-            }
-            let spent = seconds(next.clocks.phase_ms).min(long);
-            format!("{spent} of {long} s compared{}", tolerated(&to))
+            let spent = compared(next, plan, decided.filter(|_| both), commands);
+            format!("{spent}{}", tolerated(&to))
+        }
+        // What is seen once more is judged for itself.
+        Phase::Held if next.promoted.is_none() => {
+            next.verdict = None;
+            next.enter(Phase::Comparing);
+            "comparing once more".into()
+        }
+        Phase::Held => {
+            next.enter(Phase::Shifting(1));
+            "promoted by a person".into()
         }
         Phase::Shifting(wave) => {
             let last = wave >= waves(plan);
@@ -156,10 +169,10 @@ fn advance(
                 && !super::desires::is_repair(plan);
             let long = plan.deadlines.bake_sec.max(if keeps { plan.deadlines.keep_sec } else { 0 });
             let over = seconds(next.clocks.phase_ms) >= long;
-            let judged = inputs.judged.as_ref().filter(|j| j.complete);
-            if over && to.ready >= size && (judged.is_some() || compares(plan)) {
-                if let Some(judged) = judged.filter(|_| !compares(plan)) {
-                    next.verdict = Some(judged.verdict.clone());
+            let decided = decided.filter(|(decided, _)| matches!(decided.decision, Decision::Promote { .. }));
+            if over && to.ready >= size && (decided.is_some() || compares(plan)) {
+                if let Some((_, verdict)) = decided.filter(|_| !compares(plan)) {
+                    next.verdict = Some(verdict.clone());
                 }
                 next.enter(Phase::Settling);
             }
@@ -175,6 +188,57 @@ fn advance(
         }
         Phase::Committed | Phase::Reverted => String::new(),
     }
+}
+
+/// What the policy makes of the newest verdict, which is of this phase; nothing
+/// where there is none.
+fn decided<'a>(next: &State, plan: &Plan, inputs: &'a Inputs) -> Option<(Decided, &'a Verdict)> {
+    let judged = inputs.judged.as_ref()?;
+    let (bake, policy) = match next.phase {
+        Phase::Comparing => (plan.deadlines.compare_sec, plan.insufficient_data),
+        // Nothing is compared there: what it cannot show is nothing new.
+        Phase::Baking => (plan.deadlines.bake_sec, InsufficientData::default()),
+        _ => return None,
+    };
+    let watched = seconds(next.clocks.phase_ms);
+    // An early look is about less than the time that there was to be.
+    let watched = if judged.complete { watched } else { watched.min(bake.saturating_sub(1)) };
+    if !judged.complete && judged.verdict.kind() != plimsoll_health::Verdict::Regressed {
+        return None;
+    }
+    Some((Decided::by(judged.verdict.kind(), watched, bake, policy), &judged.verdict))
+}
+
+/// Whether it is the watch's verdict that stops it.
+fn is_verdict(stop: &Stop) -> bool {
+    [codes::REGRESSED, codes::NOT_PROVEN].contains(&stop.code.as_str())
+}
+
+/// Both releases serve: goes on, or stays, as it was decided. Says how far
+/// comparing is.
+fn compared(
+    next: &mut State,
+    plan: &Plan,
+    decided: Option<(Decided, &Verdict)>,
+    commands: &mut Vec<Command>,
+) -> String {
+    let long = plan.deadlines.compare_sec;
+    let spent = seconds(next.clocks.phase_ms);
+    if let Some((decided, verdict)) = decided {
+        let phase = match decided.decision {
+            Decision::Promote { .. } => Phase::Shifting(1),
+            Decision::Hold => Phase::Held,
+            Decision::Watch { left_sec } => {
+                return format!("{spent} s compared, too little seen to say; {left_sec} s left");
+            }
+            // That is a reason to stop and has been looked for before.
+            Decision::GoBack { .. } => return format!("{spent} s compared"),
+        };
+        next.verdict = Some(verdict.clone());
+        commands.push(Command::Keep(Box::new(decided)));
+        next.enter(phase);
+    }
+    format!("{} of {long} s compared", spent.min(long))
 }
 
 /// What is wrong with the candidate and not yet a reason to stop: said at once,
@@ -243,7 +307,13 @@ fn settle(
 }
 
 /// Why this rollout cannot go on, if so; only while there is a way back to choose.
-fn reason_to_stop(next: &mut State, plan: &Plan, inputs: &Inputs, seen: Option<&Observed>) -> Option<Stop> {
+fn reason_to_stop(
+    next: &mut State,
+    plan: &Plan,
+    inputs: &Inputs,
+    seen: Option<&Observed>,
+    decided: Option<&(Decided, &Verdict)>,
+) -> Option<Stop> {
     if !(Phase::Locked..=Phase::Baking).contains(&next.phase) {
         return None;
     }
@@ -263,10 +333,9 @@ fn reason_to_stop(next: &mut State, plan: &Plan, inputs: &Inputs, seen: Option<&
     if let (Phase::Locked, Migrations::Failed(why)) = (next.phase, &inputs.migrations) {
         return Some(Stop::new(codes::MIGRATION, format!("a migration failed: {why}")));
     }
-    let judged = inputs.judged.as_ref().filter(|_| matches!(next.phase, Phase::Baking | Phase::Comparing));
-    if let Some(Verdict::Regressed(why)) = judged.map(|j| &j.verdict) {
-        next.verdict = judged.map(|j| j.verdict.clone());
-        return Some(Stop::new(codes::REGRESSED, why.clone()));
+    if let Some((Decided { decision: Decision::GoBack { regressed }, .. }, verdict)) = decided {
+        let code = if *regressed { codes::REGRESSED } else { codes::NOT_PROVEN };
+        return Some(Stop::new(code, verdict.reason()));
     }
     if let Some(trouble) = inputs.trouble.as_ref().filter(|t| !t.transient) {
         return Some(Stop::new(codes::TARGET, trouble.message.clone()));
@@ -275,7 +344,8 @@ fn reason_to_stop(next: &mut State, plan: &Plan, inputs: &Inputs, seen: Option<&
         return Some(Stop::new(codes::INTERRUPTED, "it was interrupted"));
     }
     let (spent, limit) = if next.phase == Phase::Comparing {
-        (next.clocks.phase_ms, plan.deadlines.compare_sec.saturating_add(plan.deadlines.rollout_sec))
+        let watched = plan.deadlines.compare_sec.saturating_add(plan.insufficient_data.wait_sec);
+        (next.clocks.phase_ms, watched.saturating_add(plan.deadlines.rollout_sec))
     } else if next.phase == Phase::Baking {
         let watched = plan.deadlines.bake_sec.max(plan.deadlines.keep_sec);
         (next.clocks.phase_ms, watched.saturating_add(plan.deadlines.rollout_sec))
@@ -320,6 +390,21 @@ fn started(plan: &Plan) -> Event {
     }
 }
 
+/// Writes down that a person decides, and gives the lock back.
+fn hold(plan: &Plan, state: State, mut commands: Vec<Command>) -> Step {
+    let stop = Stop::new(codes::HELD, state.verdict.as_ref().map_or("", Verdict::reason));
+    let event = Event::RolloutStep {
+        rollout: plan.rollout.clone(),
+        environment: plan.environment.clone(),
+        phase: state.phase.to_string(),
+        state: serde_json::to_value(&state).expect("a state has string keys only"),
+        command: "hold for a person".into(),
+        outcome: Some(stop.reason.clone()),
+    };
+    commands.extend([Command::Record(Box::new(event)), Command::Release]);
+    Step { state, commands, waiting: "for a person to decide".into(), end: Some(End::Held(stop)) }
+}
+
 /// Records the end and gives the lock back.
 fn finish(plan: &Plan, state: State, now: Timestamp) -> Step {
     let end = if state.phase == Phase::Committed { End::Committed } else { End::Reverted };
@@ -327,6 +412,9 @@ fn finish(plan: &Plan, state: State, now: Timestamp) -> Step {
     let mut reason = state.stop.as_ref().map(|s| s.reason.clone()).unwrap_or_default();
     if let (Some(left), true) = (&state.incomplete, state.phase == Phase::Reverted) {
         reason = format!("{reason}; going back was not completed {left}");
+    }
+    if let (Some(why), Phase::Committed) = (&state.promoted, state.phase) {
+        reason = format!("not proven, promoted by a person: {why}");
     }
     let passed = now.as_millisecond().saturating_sub(plan.created.as_millisecond()).max(0);
     let event = Event::RolloutFinished {

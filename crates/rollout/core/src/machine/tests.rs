@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use jiff::{SignedDuration, Timestamp};
+use plimsoll_health::{Decision, InsufficientData, Then};
 use plimsoll_model::event::{RolloutKind, RolloutOutcome};
-use plimsoll_model::{Digest, Release, RepositoryType, Strategy};
+use plimsoll_model::{Digest, Event, Release, RepositoryType, Strategy};
 
 use super::{
     Command, End, Inputs, Judged, LockStatus, Migrations, Phase, State, Step, Trouble, Verdict, desired_for,
@@ -28,6 +29,7 @@ fn record(strategy: Strategy, from: Option<u8>, replicas: u32) -> PlanRecord {
         strategy,
         replicas,
         max_unavailable: 1,
+        insufficient_data: Default::default(),
         deadlines: Deadlines {
             rollout_sec: 100,
             compare_sec: 0,
@@ -183,6 +185,104 @@ fn releases_are_compared_before_anything_is_taken_away() {
     worse.until(Phase::Reverted);
     assert_eq!(worse.state.outcome(&worse.plan), Some(RolloutOutcome::RolledBack));
     assert_eq!(worse.state.stop.as_ref().map(|stop| stop.code.as_str()), Some(codes::REGRESSED));
+}
+
+/// A rollout that is compared for 30 s and, with too little to say, 15 s more.
+fn unsure(then: Then) -> Obedient {
+    let mut record = record(Strategy::Rolling, Some(1), 3);
+    record.deadlines.compare_sec = 30;
+    record.insufficient_data = InsufficientData { wait_sec: 15, then };
+    let mut world = Obedient::new(record);
+    world.until(Phase::Comparing);
+    world
+}
+
+/// Steps with the same verdict until the phase is left; how long that took.
+fn left_after(world: &mut Obedient, verdict: &Verdict) -> i64 {
+    let since = world.now;
+    while world.state.phase == Phase::Comparing {
+        let complete = world.state.clocks.phase_ms >= 30_000;
+        world.inputs.judged = Some(Judged { verdict: verdict.clone(), complete });
+        world.step(1);
+    }
+    world.now.duration_since(since).as_secs()
+}
+
+fn kept(step: &Step) -> Option<Decision> {
+    step.commands.iter().find_map(|command| match command {
+        Command::Keep(decided) => Some(decided.decision),
+        _ => None,
+    })
+}
+
+/// DEP-6: waited for up to a bound, and then what the environment says.
+#[test]
+fn too_little_data_is_waited_for_and_then_the_policy_decides() {
+    let verdict = Verdict::InsufficientData("no replica was asked".into());
+    let mut promoted = unsure(Then::Promote);
+    assert!((45..48).contains(&left_after(&mut promoted, &verdict)));
+    assert_eq!(promoted.state.phase, Phase::Shifting(1));
+    promoted.until(Phase::Committed);
+    assert_eq!(promoted.state.verdict, Some(verdict.clone()));
+
+    let mut back = unsure(Then::GoBack);
+    assert!((45..48).contains(&left_after(&mut back, &verdict)));
+    back.until(Phase::Reverted);
+    assert_eq!(back.state.stop.as_ref().map(|stop| stop.code.as_str()), Some(codes::NOT_PROVEN));
+    // Nobody saw it to be worse: it failed, and is not called rolled back.
+    assert_eq!(back.state.outcome(&back.plan), Some(RolloutOutcome::Failed));
+
+    // Enough to say comes in time: nothing more is waited for.
+    let mut sure = unsure(Then::GoBack);
+    assert!((30..33).contains(&left_after(&mut sure, &Verdict::NoEvidence)));
+    assert_eq!(sure.state.phase, Phase::Shifting(1));
+}
+
+#[test]
+fn what_is_held_leaves_everything_as_it_is_and_a_person_decides() {
+    let verdict = Verdict::InsufficientData("12 requests".into());
+    let mut world = unsure(Then::Hold);
+    let before = world.desired.len();
+    let mut last = world.step(0);
+    while last.end.is_none() {
+        let complete = world.state.clocks.phase_ms >= 30_000;
+        world.inputs.judged = Some(Judged { verdict: verdict.clone(), complete });
+        last = world.step(1);
+    }
+    assert!(
+        matches!(&last.end, Some(End::Held(stop)) if stop.code == codes::HELD && stop.reason == "12 requests")
+    );
+    assert_eq!(kept(&last), Some(Decision::Hold));
+    assert_eq!((last.commands.last(), world.desired.len()), (Some(&Command::Release), before));
+    let text = serde_json::to_string(&world.state).unwrap();
+    let resumed = || serde_json::from_str::<State>(&text).unwrap().resumed();
+    let again = |state: State| {
+        let mut world = unsure(Then::Hold);
+        world.state = state;
+        world.inputs = Inputs { lock: LockStatus::Held { fence: Fence(8) }, ..Inputs::default() };
+        world
+    };
+    // The same command compares once more.
+    let mut once_more = again(resumed());
+    once_more.step(1);
+    assert_eq!((once_more.state.phase, once_more.state.clocks.phase_ms), (Phase::Comparing, 0));
+    once_more.until(Phase::Committed);
+    assert_eq!(once_more.state.verdict, Some(Verdict::NoEvidence));
+    // A person lets it take over.
+    let mut promoted = again(resumed().promoted("looked at it"));
+    promoted.step(1);
+    assert_eq!(promoted.state.phase, Phase::Shifting(1));
+    promoted.until(Phase::Committed);
+    assert_eq!(promoted.state.verdict, Some(verdict));
+    let Command::Record(event) = &promoted.step(1).commands[0] else { panic!() };
+    assert!(matches!(&**event, Event::RolloutFinished { reason, .. } if reason.contains("looked at it")));
+    // A person takes it back.
+    let mut undone = again(resumed());
+    undone.inputs.interrupt = true;
+    undone.until(Phase::Reverted);
+    assert_eq!(undone.desired.last().map(|desired| desired.traffic), Some(Traffic::Stable));
+    // Only what is held can be promoted.
+    assert_eq!(unsure(Then::Hold).state.promoted("early").promoted, None);
 }
 
 #[test]
@@ -406,7 +506,13 @@ fn any_inputs_in_any_order() {
         let mut rng = fastrand::Rng::with_seed(seed);
         let from = [None, Some(1), Some(9)][rng.usize(..3)];
         let strategy = if rng.bool() { Strategy::Rolling } else { Strategy::BlueGreen };
-        let plan = Plan::simulated(record(strategy, from, rng.u32(1..=3)));
+        let mut drawn_plan = record(strategy, from, rng.u32(1..=3));
+        if rng.bool() {
+            drawn_plan.deadlines.compare_sec = 20;
+            let then = [Then::Promote, Then::Hold, Then::GoBack][rng.usize(..3)];
+            drawn_plan.insufficient_data = InsufficientData { wait_sec: rng.u32(..30), then };
+        }
+        let plan = Plan::simulated(drawn_plan);
         let (mut state, mut now) = (State::new(), Timestamp::UNIX_EPOCH);
         let mut cause = None;
         let mut ended = false;
@@ -434,7 +540,10 @@ fn any_inputs_in_any_order() {
                 break;
             }
             cause.clone_from(&next.state.stop);
-            let resumed = rng.u8(..100) == 0;
+            let held = matches!(next.end, Some(End::Held(_)));
+            let entered = next.state.phase == Phase::Held && state.phase != Phase::Held;
+            assert_eq!(held, entered, "seed {seed}");
+            let resumed = held || rng.u8(..100) == 0;
             state = if resumed { next.state.resumed() } else { next.state };
             now += SignedDuration::from_millis(rng.i64(0..5_000));
         }

@@ -75,6 +75,7 @@ async fn roll_out(
         replicas: 2,
         from_replicas: None,
         max_unavailable: 1,
+        insufficient_data: Default::default(),
         deadlines: Deadlines {
             rollout_sec: 60,
             compare_sec: 0,

@@ -119,6 +119,7 @@ impl Scene {
             // What the Deployment says counts.
             replicas: 2,
             max_unavailable: 1,
+            insufficient_data: Default::default(),
             deadlines: Deadlines {
                 rollout_sec: 300,
                 compare_sec: 0,

@@ -1,0 +1,139 @@
+//! The watch of a deployment: what is declared is looked at while both releases
+//! serve, judged, and written down with what was decided on it (DEP-6).
+
+mod declared;
+mod replay;
+mod report;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use plimsoll_health::{Decided, Record, Settings, Verdict as Judgement};
+use plimsoll_ledger::Ledger;
+use plimsoll_model::{Event, Failure};
+use plimsoll_rollout_core::machine::Verdict;
+use plimsoll_rollout_core::{BoxFuture, Judge, Plan};
+use plimsoll_rollout_switch::settings::read_table;
+use plimsoll_watch::{Bounds, Query, Replica, Replicas, Session, Switch};
+use tokio::sync::Mutex;
+
+use crate::blocking;
+use crate::context::Context;
+use crate::target::folder;
+
+pub(crate) use declared::{Declared, compare_sec, declared, insufficient_data};
+pub use replay::{ReplayReport, Replayed, replay};
+pub(crate) use report::of_rollout;
+pub use report::{WatchReport, WatchedMetric};
+
+/// The watch of one rollout.
+pub(crate) struct Watching {
+    ledger: Ledger,
+    actor: String,
+    switch: PathBuf,
+    every: Duration,
+    looking: Mutex<Looking>,
+}
+
+struct Looking {
+    session: Session,
+    next: Instant,
+    last: Option<Record>,
+}
+
+impl Watching {
+    /// The watch over a plan; nothing where nothing is declared or compared.
+    ///
+    /// # Errors
+    /// What is declared cannot be read, or no client can be made.
+    pub(crate) fn of(context: &Context, plan: &Plan) -> Result<Option<Self>, Failure> {
+        if plan.deadlines.compare_sec == 0 {
+            return Ok(None);
+        }
+        let environment = context.environment(&plan.environment)?;
+        let switch = folder(context, &plan.environment).join("switch");
+        let stable = plan.from.as_ref().map(plimsoll_model::Release::digest);
+        let mut session = Session::new(stable, plan.to.digest(), Timestamp::now());
+        let every = environment.watch.as_ref().map_or(Duration::from_secs(10), |watch| watch.interval);
+        let window = u32::try_from(every.as_secs()).unwrap_or(u32::MAX).max(1);
+        let Declared { own, switched } = declared(environment)?;
+        let metrics = |queries: &[Query]| queries.iter().map(|query| query.metric.clone()).collect();
+        if !own.is_empty() {
+            let names = metrics(&own);
+            session = session.with(Box::new(Replicas::new(own, Bounds::default())?), names, window);
+        }
+        if !switched.is_empty() {
+            let names = metrics(&switched);
+            session = session.with(Box::new(Switch::new(&switch, switched)), names, window);
+        }
+        let looking = Looking { session, next: Instant::now(), last: None };
+        Ok(Some(Self {
+            ledger: context.ledger.clone(),
+            actor: context.actor().to_owned(),
+            switch,
+            every,
+            looking: Mutex::new(looking),
+        }))
+    }
+
+    /// Who receives requests now, as the switch was told.
+    async fn replicas(&self) -> Vec<Replica> {
+        let switch = self.switch.clone();
+        // A table that cannot be read shows nobody, which is no data.
+        let table = blocking("reading the switch's table", move || read_table(&switch).ok().flatten()).await;
+        let entries = table.ok().flatten().map(|table| table.entries).unwrap_or_default();
+        entries
+            .into_iter()
+            .map(|entry| Replica {
+                digest: entry.digest,
+                name: entry.instance,
+                metrics: Some(format!("http://{}/metrics", entry.address)),
+                born: None,
+            })
+            .collect()
+    }
+
+    async fn look(&self) -> Verdict {
+        let mut looking = self.looking.lock().await;
+        if looking.last.is_none() || Instant::now() >= looking.next {
+            looking.next = Instant::now() + self.every;
+            let replicas = self.replicas().await;
+            looking.session.look(&replicas).await;
+            looking.last = Some(looking.session.judge(&Settings::default()));
+        }
+        let report = &looking.last.as_ref().expect("it was looked at least once").report;
+        match report.verdict {
+            Judgement::Regressed => Verdict::Regressed(report.sentence()),
+            Judgement::NoEvidence => Verdict::NoEvidence,
+            Judgement::InsufficientData => Verdict::InsufficientData(report.sentence()),
+        }
+    }
+
+    async fn keep(&self, plan: &Plan, decided: &Decided) {
+        let Some(mut record) = self.looking.lock().await.last.clone() else { return };
+        record.decided = Some(*decided);
+        let event = Event::Watched {
+            environment: plan.environment.clone(),
+            sha: plan.to.sha().clone(),
+            rollout: plan.rollout.clone(),
+            record: serde_json::to_value(record).expect("a record has string keys only"),
+        };
+        let (ledger, actor) = (self.ledger.clone(), self.actor.clone());
+        let written = blocking("writing the ledger", move || ledger.append(&actor, &event)).await;
+        if !matches!(written, Ok(Ok(_))) {
+            // Without a record the decision still stands, which is written as a step.
+            tracing::warn!("what the watch saw could not be written to the ledger");
+        }
+    }
+}
+
+impl Judge for Watching {
+    fn judge<'a>(&'a self, _: &'a Plan, _: u32, _: bool) -> BoxFuture<'a, Verdict> {
+        Box::pin(self.look())
+    }
+
+    fn record<'a>(&'a self, plan: &'a Plan, decided: &'a Decided) -> BoxFuture<'a, ()> {
+        Box::pin(self.keep(plan, decided))
+    }
+}
