@@ -13,6 +13,7 @@ use crate::policy::{self, Policy};
 use crate::record::{self, Database};
 use crate::table::Table;
 use crate::values;
+use crate::watch::{self, Watch};
 
 /// One environment.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,69 +143,6 @@ pub struct Kubernetes {
     pub service: String,
 }
 
-/// `[environments.<name>.watch]` (DEP-6).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Watch {
-    /// How long the new release is watched: beside the old one where metrics are
-    /// declared and the target can share requests, else after it took them all.
-    /// Default: 5m.
-    pub bake: Duration,
-    /// Between two looks at the metrics. Default: 10s.
-    pub interval: Duration,
-    /// What to do when comparing has shown too little to say. Default: promote.
-    pub on_insufficient_data: OnInsufficientData,
-    /// How long to go on comparing after `bake` for want of data. Default: 0s.
-    pub wait: Duration,
-    /// What is compared between the old release and the new.
-    pub metrics: Vec<Metric>,
-}
-
-/// What to do when nobody can tell whether the new release is worse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnInsufficientData {
-    /// `promote`: it takes over, recorded as not proven.
-    Promote,
-    /// `hold`: both go on serving, and a person decides.
-    Hold,
-    /// `go-back`: the old release alone serves again.
-    GoBack,
-}
-
-/// `[[environments.<name>.watch.metrics]]`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Metric {
-    /// What to call it.
-    pub name: String,
-    /// Selector of a counter in the replicas' own `/metrics`.
-    pub query: String,
-    /// Selector of the denominator. Default: none, the query is taken per second.
-    pub of: Option<String>,
-    /// Which direction is a regression. Default: higher.
-    pub worse: Worse,
-    /// Of a histogram: what takes longer than this is too slow, in its own unit.
-    pub bound: Option<f64>,
-    /// Of a histogram: what takes longer than this share of the old release's
-    /// observations did is too slow.
-    pub quantile: Option<f64>,
-    /// A rate that the new release may not exceed whatever the old one does.
-    /// Default: none.
-    pub limit: Option<f64>,
-    /// The least ratio of the rates that is a regression, at least 1. Default: 1.5.
-    pub min_ratio: f64,
-    /// The least difference of the rates that is one. Default: 0.001 of shares
-    /// and of histograms, 0 of the others.
-    pub min_excess: Option<f64>,
-}
-
-/// Which direction of a [`Metric`] is a regression.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Worse {
-    /// More is worse: errors.
-    Higher,
-    /// Less is worse: successes.
-    Lower,
-}
-
 /// Keys of one target only, and whose they are.
 const KEYS_OF_TARGETS: [(&str, &[TargetKind]); 6] = [
     ("kubernetes", &[TargetKind::Kubernetes]),
@@ -255,7 +193,7 @@ fn environment(name: &str, mut table: Table<'_>, service: &str, policy: &Policy)
     let probe_grace = table.or("probe_grace", "30s", values::duration);
     let keep_previous = table.or("keep_previous", "1m", values::duration);
     let target = kind.and_then(|kind| target(kind, &mut table, service));
-    let watch = table.table("watch").map(watch);
+    let watch = table.table("watch").map(|table| watch::watch(table, kind));
     let database = record::database(&mut table);
     let policy = policy::of_environment(table.table("policy"), policy);
     table.finish();
@@ -287,14 +225,6 @@ const STRATEGIES: [(&str, Strategy); 2] =
 
 const TARGETS: [(&str, TargetKind); 3] =
     [("kubernetes", TargetKind::Kubernetes), ("engine", TargetKind::Engine), ("local", TargetKind::Local)];
-
-const ON_INSUFFICIENT_DATA: [(&str, OnInsufficientData); 3] = [
-    ("promote", OnInsufficientData::Promote),
-    ("hold", OnInsufficientData::Hold),
-    ("go-back", OnInsufficientData::GoBack),
-];
-
-const DIRECTIONS: [(&str, Worse); 2] = [("higher", Worse::Higher), ("lower", Worse::Lower)];
 
 fn target(kind: TargetKind, table: &mut Table<'_>, service: &str) -> Option<Target> {
     for (key, owners) in KEYS_OF_TARGETS {
@@ -345,70 +275,4 @@ fn kubernetes(mut table: Table<'_>, service: &str) -> Option<Target> {
         container: container?,
         service: service?,
     }))
-}
-
-fn watch(mut table: Table<'_>) -> Option<Watch> {
-    let bake = table.or("bake", "5m", values::duration);
-    let interval = table.or("interval", "10s", values::some_time);
-    let on_insufficient_data =
-        table.or("on_insufficient_data", "promote", values::choice(&ON_INSUFFICIENT_DATA));
-    let wait = table.or("wait", "0s", values::duration);
-    let metrics: Vec<Metric> = table.tables("metrics").into_iter().filter_map(metric).collect();
-    for (at, metric) in metrics.iter().enumerate() {
-        if metrics[..at].iter().any(|other| other.name == metric.name) {
-            let message = format!("two metrics are called `{}`", metric.name.escape_debug());
-            table.conflict(message, "give each its own name: verdicts are told apart by it");
-        }
-    }
-    table.finish();
-    Some(Watch {
-        bake: bake?,
-        interval: interval?,
-        on_insufficient_data: on_insufficient_data?,
-        wait: wait?,
-        metrics,
-    })
-}
-
-fn metric(mut table: Table<'_>) -> Option<Metric> {
-    let name = table.need("name", "\"payout failures\"", values::words);
-    let query = table.need("query", "'payout_attempts_total{result=\"failed\"}'", values::words);
-    let of = table.opt("of", values::words);
-    let worse = table.or("worse", "higher", values::choice(&DIRECTIONS));
-    let bound = table.opt("bound", values::positive);
-    let quantile = table.opt("quantile", values::below_one);
-    let limit = table.opt("limit", values::positive);
-    let min_ratio = table.or("min_ratio", "1.5", values::at_least(1.0));
-    let min_excess = table.opt("min_excess", values::at_least(0.0));
-    let latency = [bound, quantile].into_iter().flatten().count();
-    let contradiction = match (latency, &of, worse, limit) {
-        (2, ..) => Some((
-            "`bound` and `quantile` exclude each other",
-            "a fixed bound, or the old release's own quantile",
-        )),
-        (1, Some(_), ..) => Some(("a histogram is its own denominator", "leave out `of`")),
-        (1, _, Some(Worse::Lower), _) => {
-            Some(("of observations that take too long, fewer cannot be worse", "leave out `worse`"))
-        }
-        (_, _, Some(Worse::Lower), Some(_)) => Some((
-            "`limit` is for metrics of which more is worse",
-            "leave out `limit`, or `worse = \"lower\"`",
-        )),
-        _ => None,
-    };
-    if let Some((message, hint)) = contradiction {
-        table.conflict(message, hint);
-    }
-    table.finish();
-    Some(Metric {
-        name: name?,
-        query: query?,
-        of,
-        worse: worse?,
-        bound,
-        quantile,
-        limit,
-        min_ratio: min_ratio?,
-        min_excess,
-    })
 }

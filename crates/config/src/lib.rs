@@ -47,16 +47,14 @@ mod suggest;
 mod table;
 mod trust;
 mod values;
+mod watch;
 
 pub mod init;
 
 pub use content::{AllowedSecret, Ignored, Sbom, SbomPolicy, Secrets, Severity};
 pub use decode::{Config, Loaded};
 pub use discover::{FILE_NAME, MAX_FILE_BYTES, discover};
-pub use environment::{
-    Bounds, Engine, Environment, Kubernetes, Local, Metric, OnInsufficientData, Target, TargetKind, Watch,
-    Worse,
-};
+pub use environment::{Bounds, Engine, Environment, Kubernetes, Local, Target, TargetKind};
 pub use error::{ConfigError, Excerpt, Problem, ProblemKind};
 pub use layers::{Overlays, RESERVED_VARIABLES, VARIABLE_PREFIX};
 pub use origin::{Origin, Row};
@@ -69,3 +67,4 @@ pub use project::{
 pub use record::{Contract, Database, DatabaseUrl, Ledger, MigrationLayout, Migrations, SqlDialect};
 pub use secret::{SecretContext, SecretError, SecretSource};
 pub use trust::{Identity, Role, SignWith, Signing, TrustedKey, Verification, VerificationMode};
+pub use watch::{Metric, OnInsufficientData, Prometheus, Source, Traces, Watch, Worse};

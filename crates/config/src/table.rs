@@ -166,6 +166,11 @@ impl<'f> Table<'f> {
         self.at.clone()
     }
 
+    /// Its name: `environments.production.watch`.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// How errors name this table: `[build]`.
     pub(crate) fn title(&self) -> String {
         match self.path.as_str() {

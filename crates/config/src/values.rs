@@ -364,6 +364,37 @@ pub(crate) fn listen(node: &Node) -> Result<SocketAddr, Fault> {
     str_of(node, WHAT)?.parse().map_err(|_| Fault::expected(WHAT))
 }
 
+/// `http://host:9090/path` or `https://…`, without anything that could be a
+/// password.
+pub(crate) fn web_address(node: &Node) -> Result<String, Fault> {
+    const WHAT: &str = "an address like `https://prometheus.example.com`";
+    let text = str_of(node, WHAT)?;
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let plain = |rest: &str| rest.bytes().all(|b| b.is_ascii_graphic() && !b"@?#\"\\".contains(&b));
+    match rest {
+        Some(rest) if !rest.is_empty() && !rest.starts_with('/') && plain(rest) => Ok(text.into()),
+        _ => Err(Fault::expected(WHAT)),
+    }
+}
+
+/// Whether a [`web_address`] is of this machine.
+pub(crate) fn is_loopback(address: &str) -> bool {
+    let host = address.split_once("://").map_or("", |(_, rest)| rest).split('/').next().unwrap_or_default();
+    let host = match host.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(host, _)| host),
+    };
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Name of a label of Prometheus' (data model, "Metric names and labels").
+pub(crate) fn metric_label(node: &Node) -> Result<String, Fault> {
+    const WHAT: &str = "the name of a label, like `image_sha`";
+    let text = str_of(node, WHAT)?;
+    variable_name(text).map_err(|_| Fault::expected(WHAT))?;
+    Ok(text.into())
+}
+
 /// `unix:///absolute/path`.
 pub(crate) fn socket(node: &Node) -> Result<PathBuf, Fault> {
     const WHAT: &str = "a socket like `unix:///var/run/docker.sock`";

@@ -59,6 +59,10 @@ const EVERY_TABLE: &str = r#"
     zzzzzzzzzzzz = 1
     [[environments.local.watch.metrics]]
     zzzzzzzzzzzz = 1
+    [environments.local.watch.prometheus]
+    zzzzzzzzzzzz = 1
+    [environments.local.watch.traces]
+    zzzzzzzzzzzz = 1
     [environments.local.policy]
     zzzzzzzzzzzz = 1
     [environments.engine]
@@ -98,6 +102,11 @@ const SMALLEST: &str = r#"
     [[environments.local.watch.metrics]]
     name = "a"
     query = "b"
+    [environments.local.watch.prometheus]
+    url = "http://127.0.0.1:9090"
+    label = "image_sha"
+    [environments.local.watch.traces]
+    listen = "127.0.0.1:4318"
     [environments.engine]
     target = "engine"
     listen = "127.0.0.1:1"

@@ -74,7 +74,9 @@ async fn into_environment(context: &Context, request: RolloutRequest) -> Result<
     let started = Instant::now();
     let RolloutRequest { asked, dry_run, wait, promote } = request;
     let environment = context.environment(&asked.environment)?.clone();
-    watch::declared(&environment)?;
+    if asked.rollout == RolloutKind::Deploy {
+        watch::check(context, &environment).await?;
+    }
     if promote.is_some() {
         rollout::held(context, &environment.name, &asked.sha).await?;
     }
@@ -87,8 +89,9 @@ async fn into_environment(context: &Context, request: RolloutRequest) -> Result<
         let (mut report, facts, approved) = guard(context, &asked, &target, dry_run).await?;
         if dry_run {
             if let Some(approved) = &approved {
-                report.plan =
-                    Some(rollout::plan(context, &environment, approved, &facts, None, 0)?.record().clone());
+                let plan = rollout::plan(context, &environment, approved, &facts, None, 0)?.record().clone();
+                report.watch_plan = watch::planned(&environment, &plan);
+                report.plan = Some(plan);
             }
             return Ok(report.after(started.elapsed()));
         }

@@ -44,6 +44,9 @@ pub struct RolloutReport {
     /// The plan; only with `--dry-run`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanRecord>,
+    /// What is to be compared, and where it is read; only with `--dry-run`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watch_plan: Option<crate::watch::WatchPlan>,
     /// From command to end, of a deploy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deploy_duration_sec: Option<f64>,
@@ -291,6 +294,7 @@ impl RolloutReport {
             verdict: None,
             watch: None,
             plan: None,
+            watch_plan: None,
             deploy_duration_sec: None,
             rollback_duration_sec: None,
             ledger_entry: None,

@@ -278,7 +278,13 @@ pub(crate) async fn drive(
     let declared =
         context.environment(&plan.environment)?.watch.as_ref().is_some_and(|watch| !watch.metrics.is_empty());
     let migrations = migrations(context, plan).await?;
-    let watching = Watching::of(context, plan)?;
+    let watching = match Watching::of(context, plan).await {
+        Ok(watching) => watching,
+        Err(failure) => {
+            unlock(lease).await;
+            return Err(failure);
+        }
+    };
     let judge: &dyn Judge = match &watching {
         Some(watching) => watching,
         None if declared && plan.kind == RolloutKind::Deploy && plan.from.is_some() => &Unread,

@@ -7,8 +7,10 @@
 
 pub mod faults;
 pub mod git;
+pub mod otlp;
 pub mod peer;
 pub mod postgres;
+pub mod prometheus;
 pub mod registry;
 pub mod service;
 pub mod sigstore;

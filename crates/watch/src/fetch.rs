@@ -52,11 +52,22 @@ pub(crate) enum Proxy {
 }
 
 /// A client for metrics. It follows no redirects: a log-in page is no answer.
-pub(crate) fn client(proxy: Proxy) -> Result<Client, String> {
-    let builder = match proxy {
+///
+/// `ca` are certificates (PEM) that are trusted beside those of the system.
+pub(crate) fn client(proxy: Proxy, ca: Option<&[u8]>) -> Result<Client, String> {
+    let mut builder = match proxy {
         Proxy::System => Client::builder(),
         Proxy::Never => Client::builder().no_proxy(),
     };
+    if let Some(pem) = ca {
+        let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| innermost(&error))?;
+        if certificates.is_empty() {
+            return Err("the file of trusted certificates has none".into());
+        }
+        for certificate in certificates {
+            builder = builder.add_root_certificate(certificate);
+        }
+    }
     builder
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(3))

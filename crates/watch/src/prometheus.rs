@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 use crate::exposition::Sample;
 use crate::fetch::{self, Bounds, Proxy};
-use crate::{BoxFuture, Query, Replica, Source, WatchError};
+use crate::{BoxFuture, Declaration, Query, Replica, Source, WatchError};
 
 /// Length of a window that suits a server which scrapes every minute or
 /// oftener, in seconds.
@@ -47,15 +47,78 @@ impl From<&Query> for Expression {
     }
 }
 
+/// Functions of PromQL that take the difference of a counter.
+const RATES: [&str; 6] = ["rate", "irate", "increase", "delta", "idelta", "deriv"];
+
+impl Expression {
+    /// Reads a declaration for a server: selectors as for anybody, and whatever
+    /// else only the server can read, as `sum by (pod, image_sha) (…)`. Of the
+    /// latter the kind cannot be told from how they are written: with a
+    /// denominator they are a ratio.
+    ///
+    /// # Errors
+    /// When the options contradict each other, or it gives rates where counters
+    /// are needed.
+    pub fn new(declaration: &Declaration) -> Result<Self, WatchError> {
+        let error = match Query::new(declaration) {
+            Ok(query) => return Ok(Self::from(&query)),
+            Err(error @ WatchError::Selector { .. }) => error,
+            Err(error) => return Err(error),
+        };
+        let texts = || std::iter::once(declaration.query.as_str()).chain(declaration.of.as_deref());
+        if let Some(function) = texts().find_map(rate_in) {
+            return Err(WatchError::Declaration {
+                metric: declaration.name.clone(),
+                reason: format!(
+                    "`{function}` gives a rate, and the watch needs the counter itself: it takes the differences of \
+                     both releases over the same windows"
+                ),
+            });
+        }
+        if texts().any(|text| text.trim().is_empty()) {
+            return Err(error);
+        }
+        // Everything but the selectors is as of any metric of that shape.
+        let stand_in = |text: &str| if text.is_empty() { String::new() } else { "stand_in".to_owned() };
+        let of = declaration.of.as_deref().map(|_| "denominator".to_owned());
+        let shape = Declaration { query: stand_in(&declaration.query), of, ..declaration.clone() };
+        Ok(Self {
+            metric: Query::new(&shape)?.metric,
+            events: declaration.query.clone(),
+            exposure: declaration.of.clone(),
+        })
+    }
+}
+
+/// The first function in an expression that takes differences.
+fn rate_in(expression: &str) -> Option<&'static str> {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    RATES.into_iter().find(|name| {
+        expression.match_indices(name).any(|(at, _)| {
+            let (before, after) = (&expression[..at], &expression[at + name.len()..]);
+            !before.ends_with(word) && after.trim_start().starts_with('(')
+        })
+    })
+}
+
 /// How series tell which release they are of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Releases {
     /// The label.
     pub label: String,
-    /// Its value for each release.
-    pub values: Vec<(Digest, String)>,
+    /// What its value may be for each release.
+    pub values: Vec<(Digest, Vec<String>)>,
     /// The label that tells replicas apart, as `instance` or `pod`.
     pub replica: String,
+}
+
+/// How one gets at a server.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// Bearer token.
+    pub token: Option<Secret>,
+    /// Certificates (PEM) that are trusted beside those of the system.
+    pub ca: Option<Vec<u8>>,
 }
 
 /// Asks a Prometheus server.
@@ -110,7 +173,7 @@ impl Prometheus {
     /// When that is no address.
     pub fn new(
         server: &str,
-        token: Option<Secret>,
+        access: Access,
         expressions: Vec<Expression>,
         releases: Releases,
         bounds: Bounds,
@@ -122,8 +185,8 @@ impl Prometheus {
             return Err(wrong("its address begins with neither http:// nor https://".into()));
         }
         let query = base.join("api/v1/query").map_err(|error| wrong(error.to_string()))?;
-        let client = fetch::client(Proxy::System).map_err(wrong)?;
-        Ok(Self { client, server: server.into(), query, token, expressions, releases, bounds })
+        let client = fetch::client(Proxy::System, access.ca.as_deref()).map_err(wrong)?;
+        Ok(Self { client, server: server.into(), query, token: access.token, expressions, releases, bounds })
     }
 
     /// Has the server evaluate every expression, before anything moves.
@@ -218,8 +281,8 @@ impl Source for Prometheus {
             let at = Timestamp::now();
             let answers = self.evaluate_all(at).await;
             let mut looks = Vec::new();
-            for (digest, value) in &self.releases.values {
-                looks.extend(self.looks_at(*digest, value, at, &answers));
+            for (digest, values) in &self.releases.values {
+                looks.extend(self.looks_at(*digest, values, at, &answers));
             }
             looks
         })
@@ -230,11 +293,14 @@ impl Prometheus {
     fn looks_at(
         &self,
         digest: Digest,
-        value: &str,
+        values: &[String],
         at: Timestamp,
         answers: &[Lookup<(Vec<Sample>, Vec<Sample>)>],
     ) -> Vec<Look> {
-        let of_release = |sample: &&Sample| sample.label(&self.releases.label) == Some(value);
+        let of_release = |sample: &&Sample| {
+            let label = sample.label(&self.releases.label);
+            label.is_some_and(|label| values.iter().any(|value| value == label))
+        };
         let replica = |sample: &Sample| sample.label(&self.releases.replica).unwrap_or_default().to_owned();
         // Every replica that any metric is seen of.
         let mut names: Vec<String> = answers

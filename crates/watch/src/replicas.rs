@@ -31,7 +31,7 @@ impl Replicas {
     /// # Errors
     /// When no HTTP client can be made on this machine.
     pub fn new(queries: Vec<Query>, bounds: Bounds) -> Result<Self, WatchError> {
-        let client = fetch::client(Proxy::Never)
+        let client = fetch::client(Proxy::Never, None)
             .map_err(|reason| WatchError::Server { server: "the replicas".into(), reason })?;
         Ok(Self { client, queries, bounds })
     }

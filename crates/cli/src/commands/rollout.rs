@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use plimsoll_health::Then;
 use plimsoll_model::event::{RolloutKind, RolloutOutcome};
 use plimsoll_model::{Decision, Failure, Outcome};
 use plimsoll_pipeline::policy::Approval;
-use plimsoll_pipeline::watch::WatchReport;
+use plimsoll_pipeline::watch::{WatchPlan, WatchReport};
 use plimsoll_pipeline::{Asked, RolloutReport, RolloutRequest};
 use plimsoll_rollout_core::machine::Verdict;
 
@@ -119,6 +120,9 @@ fn text(report: &RolloutReport) -> String {
             plan.deadlines.rollout_sec,
         ));
     }
+    if let Some(plan) = &report.watch_plan {
+        text.push_str(&to_watch(plan));
+    }
     text.push_str(&headline(report));
     match (&report.watch, &report.verdict) {
         (Some(watch), _) => text.push_str(&watched(watch)),
@@ -135,6 +139,28 @@ fn text(report: &RolloutReport) -> String {
     }
     if let Some(hint) = hint(report) {
         text.push_str(&format!("hint: {hint}\n"));
+    }
+    text
+}
+
+/// What will be compared, from where, and what comes of too little to see.
+fn to_watch(plan: &WatchPlan) -> String {
+    let then = match plan.on_insufficient_data {
+        Then::Promote => "promote, not proven",
+        Then::Hold => "hold for a person",
+        Then::GoBack => "go back",
+    };
+    let wait = match plan.wait_sec {
+        0 => String::new(),
+        more => format!(" after {more} s more"),
+    };
+    let mut text = format!(
+        "watch: both releases side by side for {} s, a look every {} s; too little to say: {then}{wait}\n",
+        plan.bake_sec, plan.interval_sec
+    );
+    for metric in &plan.metrics {
+        let of = metric.of.as_ref().map_or_else(|| " per second".into(), |of| format!(" of {of}"));
+        text.push_str(&format!("  {}: {}{of}; {}\n", metric.name, metric.query, metric.from));
     }
     text
 }

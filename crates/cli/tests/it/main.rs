@@ -26,4 +26,5 @@ mod release;
 mod schema;
 mod traffic;
 mod watch;
+mod watch_sources;
 mod world;

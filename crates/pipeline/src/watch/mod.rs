@@ -2,6 +2,7 @@
 //! serve, judged, and written down with what was decided on it (DEP-6).
 
 mod declared;
+mod planned;
 mod replay;
 mod report;
 
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use plimsoll_health::{Decided, Record, Settings, Verdict as Judgement};
 use plimsoll_ledger::Ledger;
-use plimsoll_model::{Event, Failure};
+use plimsoll_model::{Event, Failure, Progress};
 use plimsoll_rollout_core::machine::Verdict;
 use plimsoll_rollout_core::{BoxFuture, Judge, Plan};
 use plimsoll_rollout_switch::settings::read_table;
@@ -22,7 +23,10 @@ use crate::blocking;
 use crate::context::Context;
 use crate::target::folder;
 
-pub(crate) use declared::{Declared, compare_sec, declared, insufficient_data};
+use declared::Declared;
+pub(crate) use declared::{check, compare_sec, insufficient_data};
+pub(crate) use planned::planned;
+pub use planned::{PlannedMetric, WatchPlan};
 pub use replay::{ReplayReport, Replayed, replay};
 pub(crate) use report::of_rollout;
 pub use report::{WatchReport, WatchedMetric};
@@ -46,26 +50,42 @@ impl Watching {
     /// The watch over a plan; nothing where nothing is declared or compared.
     ///
     /// # Errors
-    /// What is declared cannot be read, or no client can be made.
-    pub(crate) fn of(context: &Context, plan: &Plan) -> Result<Option<Self>, Failure> {
+    /// What is declared cannot be read, where it is looked at cannot be reached,
+    /// or no client can be made.
+    pub(crate) async fn of(context: &Context, plan: &Plan) -> Result<Option<Self>, Failure> {
         if plan.deadlines.compare_sec == 0 {
             return Ok(None);
         }
         let environment = context.environment(&plan.environment)?;
         let switch = folder(context, &plan.environment).join("switch");
+        let releases: Vec<_> = plan.from.iter().chain([&plan.to]).map(declared::told).collect();
         let stable = plan.from.as_ref().map(plimsoll_model::Release::digest);
         let mut session = Session::new(stable, plan.to.digest(), Timestamp::now());
         let every = environment.watch.as_ref().map_or(Duration::from_secs(10), |watch| watch.interval);
-        let window = u32::try_from(every.as_secs()).unwrap_or(u32::MAX).max(1);
-        let Declared { own, switched } = declared(environment)?;
+        let window = |length: Duration| u32::try_from(length.as_secs()).unwrap_or(u32::MAX).max(1);
+        let Declared { replicas, switch: switched, prometheus, traces } = Declared::of(environment)?;
         let metrics = |queries: &[Query]| queries.iter().map(|query| query.metric.clone()).collect();
-        if !own.is_empty() {
-            let names = metrics(&own);
-            session = session.with(Box::new(Replicas::new(own, Bounds::default())?), names, window);
+        if !replicas.is_empty() {
+            let names = metrics(&replicas);
+            let source = Replicas::new(replicas, Bounds::default())?;
+            session = session.with(Box::new(source), names, window(every));
         }
         if !switched.is_empty() {
             let names = metrics(&switched);
-            session = session.with(Box::new(Switch::new(&switch, switched)), names, window);
+            session = session.with(Box::new(Switch::new(&switch, switched)), names, window(every));
+        }
+        let names = prometheus.iter().map(|expression| expression.metric.clone()).collect();
+        if let Some(server) = declared::prometheus(context, environment, prometheus, releases.clone()).await?
+        {
+            let scraped = environment.watch.as_ref().and_then(|watch| watch.prometheus.as_ref());
+            let scraped = scraped.map_or(Duration::ZERO, |server| server.scrape_interval * 2);
+            session = session.with(Box::new(server), names, window(every.max(scraped)));
+        }
+        let names = metrics(&traces);
+        if let Some(spans) = declared::spans(environment, traces, releases).await? {
+            let text = format!("spans are received on {} while both releases serve", spans.address());
+            context.observer.report(Progress::Note { text });
+            session = session.with(Box::new(spans), names, window(every));
         }
         let looking = Looking { session, next: Instant::now(), last: None };
         Ok(Some(Self {

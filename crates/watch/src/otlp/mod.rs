@@ -42,19 +42,19 @@ pub struct Spans {
     address: SocketAddr,
     accepting: JoinHandle<()>,
     queries: Vec<Query>,
-    releases: Vec<(Digest, String)>,
+    releases: Vec<(Digest, Vec<String>)>,
 }
 
 impl Spans {
-    /// Listens. `releases` are the values of the attribute `attribute` for
-    /// each release.
+    /// Listens. `releases` are what the attribute `attribute` may be for each
+    /// release.
     ///
     /// # Errors
     /// When the address cannot be listened on.
     pub async fn listen(
         listen: SocketAddr,
         attribute: &str,
-        releases: Vec<(Digest, String)>,
+        releases: Vec<(Digest, Vec<String>)>,
         queries: Vec<Query>,
     ) -> Result<Self, WatchError> {
         let failed = |source| WatchError::Listen { listen, source };
@@ -72,11 +72,10 @@ impl Spans {
 
     fn looks(&self, at: Timestamp) -> Vec<Look> {
         let mut looks = Vec::new();
-        for (digest, value) in &self.releases {
-            let mut processes: Vec<(String, Lookup<_>)> = self
-                .counts
-                .of(value)
-                .into_iter()
+        for (digest, values) in &self.releases {
+            let mut processes: Vec<(String, Lookup<_>)> = values
+                .iter()
+                .flat_map(|value| self.counts.of(value))
                 .map(|(instance, exposition)| (instance, Lookup::Found(exposition)))
                 .collect();
             if processes.is_empty() {

@@ -8,43 +8,13 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use plimsoll_model::Lookup;
+use plimsoll_testkit::otlp::{bytes, export, number};
 use plimsoll_watch::otlp::{MAX_EXPORT, RELEASE, Spans};
 use plimsoll_watch::{Declaration, Query, Source as _, WatchError};
 
 use crate::replicas::{NEW, OLD};
 
 const GRPC: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-
-/// Fields of protobuf: a number, and bytes.
-fn number(field: u8, value: u8) -> Vec<u8> {
-    vec![field << 3, value]
-}
-
-fn bytes(field: u8, value: &[u8]) -> Vec<u8> {
-    let mut made = vec![field << 3 | 2];
-    let mut length = value.len();
-    while length >= 0x80 {
-        made.push(length as u8 | 0x80);
-        length >>= 7;
-    }
-    made.push(length as u8);
-    [made, value.to_vec()].concat()
-}
-
-/// An export of a release's spans: so many of servers, so many of them errors.
-fn export(release: &str, all: usize, errors: usize) -> Vec<u8> {
-    let attribute = |key: &str, value: &str| {
-        bytes(1, &[bytes(1, key.as_bytes()), bytes(2, &bytes(1, value.as_bytes()))].concat())
-    };
-    let resource = [attribute("service.name", "payouts"), attribute(RELEASE, release)].concat();
-    let spans: Vec<u8> = (0..all)
-        .flat_map(|i| {
-            let status = bytes(15, &number(3, if i < errors { 2 } else { 0 }));
-            bytes(2, &[bytes(1, &[7; 16]), bytes(5, b"POST /payouts"), number(6, 2), status].concat())
-        })
-        .collect();
-    bytes(1, &[bytes(1, &resource), bytes(2, &spans)].concat())
-}
 
 fn framed(compressed: bool, message: &[u8]) -> Vec<u8> {
     [&[u8::from(compressed)], &(message.len() as u32).to_be_bytes()[..], message].concat()
@@ -60,7 +30,7 @@ async fn listen() -> Spans {
     let all = "plimsoll_spans_total{kind=\"server\"}";
     let errors = "plimsoll_spans_total{kind=\"server\",status=\"error\"}";
     let query = Query::new(&Declaration::new("error spans", errors, Some(all))).unwrap();
-    let releases = vec![(NEW, "new".into()), (OLD, "old".into())];
+    let releases = vec![(NEW, vec!["new".into(), "n".into()]), (OLD, vec!["old".into()])];
     Spans::listen(([127, 0, 0, 1], 0).into(), RELEASE, releases, vec![query]).await.unwrap()
 }
 

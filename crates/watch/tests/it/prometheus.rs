@@ -1,77 +1,24 @@
 //! Debian's Prometheus, and servers that are none.
 
-use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use plimsoll_health::{Kind, Look, Metric};
+use plimsoll_health::{Kind, Latency, Look, Metric};
 use plimsoll_model::{Diagnose as _, Lookup};
-use plimsoll_testkit::peer;
-use plimsoll_watch::prometheus::{Expression, Releases};
-use plimsoll_watch::{Bounds, Prometheus, Source as _, WatchError};
+use plimsoll_testkit::prometheus::Server;
+use plimsoll_watch::prometheus::{Access, Expression, Releases};
+use plimsoll_watch::{Bounds, Declaration, Prometheus, Source as _, WatchError};
 
 use crate::replicas::{NEW, OLD, failures};
 use crate::scripted::{Script, metrics, nobody, serve};
 
-/// A running server, which ends when this is dropped.
-struct Server {
-    child: Child,
-    address: String,
-    _folder: tempfile::TempDir,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Starts Prometheus, which asks the two addresses every fifth of a second.
-fn start(new: SocketAddr, old: SocketAddr) -> Option<Server> {
-    let peers = peer::require(&["prometheus"])?;
-    let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().join("prometheus.yml");
-    let target = |address: SocketAddr, sha: &str| {
-        format!("      - targets: ['{address}']\n        labels: {{ sha: '{sha}' }}\n")
-    };
-    let text = format!(
-        "global: {{ scrape_interval: 200ms, scrape_timeout: 200ms }}\nscrape_configs:\n  - job_name: payouts\n    \
-         static_configs:\n{}{}",
-        target(new, "new"),
-        target(old, "old")
-    );
-    std::fs::write(&config, text).unwrap();
-    let mut command = peers.command("prometheus");
-    command.arg("--config.file").arg(&config).arg("--storage.tsdb.path").arg(folder.path().join("data"));
-    command.args(["--web.listen-address", "127.0.0.1:0", "--log.level", "info", "--log.format", "logfmt"]);
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    // Port 0: the system chooses, and the log says which.
-    let mut log = String::new();
-    let address = lines.by_ref().map_while(Result::ok).find_map(|line| {
-        log.push_str(&line);
-        log.push('\n');
-        let (_, rest) = line.split_once("msg=\"Listening on\" address=")?;
-        Some(rest.split(' ').next().unwrap_or_default().to_owned())
-    });
-    let address = address.unwrap_or_else(|| panic!("prometheus ended without listening:\n{log}"));
-    // It would stop when nobody reads what it logs.
-    std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-    Some(Server { child, address, _folder: folder })
-}
-
 fn source(server: &str, expressions: Vec<Expression>) -> Prometheus {
     let releases = Releases {
         label: "sha".into(),
-        values: vec![(NEW, "new".into()), (OLD, "old".into())],
+        values: vec![(NEW, vec!["new".into()]), (OLD, vec!["old".into()])],
         replica: "instance".into(),
     };
     let bounds = Bounds { deadline: Duration::from_secs(2), body: 1 << 20 };
-    Prometheus::new(server, None, expressions, releases, bounds).unwrap()
+    Prometheus::new(server, Access::default(), expressions, releases, bounds).unwrap()
 }
 
 fn expression(events: &str) -> Expression {
@@ -102,8 +49,8 @@ async fn counters_of_both_releases_are_read_from_a_real_server() {
         )
     };
     let (new, old) = (serve(Script::Counts(answer)).await, serve(Script::Counts(answer)).await);
-    let Some(server) = start(new, old) else { return };
-    let source = source(&format!("http://{}", server.address), vec![Expression::from(&failures())]);
+    let Some(server) = Server::start(&[("new", new), ("old", old)]) else { return };
+    let source = source(&format!("http://{}", server.address()), vec![Expression::from(&failures())]);
     let looks = both(&source).await;
     assert_eq!(looks.iter().map(|look| look.digest).collect::<Vec<_>>(), [NEW, OLD]);
     assert_eq!(looks[0].replica, new.to_string());
@@ -119,7 +66,7 @@ async fn counters_of_both_releases_are_read_from_a_real_server() {
         ("3", "it gives a scalar, not an instant vector"),
         ("no_such_function(x)", "unknown function"),
     ] {
-        let source = self::source(&format!("http://{}/", server.address), vec![expression(text)]);
+        let source = self::source(&format!("http://{}/", server.address()), vec![expression(text)]);
         let error = source.check().await.unwrap_err();
         assert_eq!(error.code(), "WCH-012", "{text}: {error:?}");
         assert!(
@@ -129,7 +76,7 @@ async fn counters_of_both_releases_are_read_from_a_real_server() {
         );
     }
     // A metric that nobody has is absent; a server that has gone is unknown.
-    let nothing = self::source(&format!("http://{}", server.address), vec![expression("nothing_total")]);
+    let nothing = self::source(&format!("http://{}", server.address()), vec![expression("nothing_total")]);
     assert!(nothing.look(&[]).await.iter().all(|look| look.readings == [Lookup::Absent]));
     drop(server);
     assert!(source.look(&[]).await.iter().all(|look| matches!(look.readings[0], Lookup::Unknown(_))));
@@ -161,4 +108,29 @@ async fn what_is_no_prometheus_is_told() {
     }
     let gone = source(&format!("http://{}", nobody().await), vec![expression("x")]);
     assert_eq!(gone.check().await.unwrap_err().code(), "WCH-013");
+}
+
+#[test]
+fn expressions_are_read_as_far_as_they_can_be() {
+    let read = |query: &str, of: Option<&str>| Expression::new(&Declaration::new("failures", query, of));
+    let share = read("payouts_total{result=\"failed\"}", Some("payouts_total")).unwrap();
+    assert_eq!((share.metric.kind, share.exposure.as_deref()), (Kind::Share, Some("payouts_total")));
+    let summed = "sum by (sha, pod) (payouts_total{result=\"failed\"})";
+    let ratio = read(summed, Some("sum by (sha, pod) (payouts_total)")).unwrap();
+    assert_eq!((ratio.metric.kind, ratio.events.as_str()), (Kind::Ratio, summed));
+    assert_eq!(read(summed, None).unwrap().metric.kind, Kind::Rate);
+    // A histogram is asked for its buckets.
+    let latency = Some(Latency::Above(0.5));
+    let slow =
+        Expression::new(&Declaration { latency, ..Declaration::new("slow", "seconds", None) }).unwrap();
+    assert_eq!(slow.events, "seconds_bucket");
+    for (text, function) in
+        [("sum(rate(x[5m]))", "rate"), ("increase (x[1m])", "increase"), ("a / irate(x[1m])", "irate")]
+    {
+        let error = read(text, None).unwrap_err();
+        assert!(error.to_string().contains(&format!("`{function}` gives a rate")), "{text}: {error}");
+    }
+    // Not a function, only a name.
+    assert!(read("sum(error_rate)", None).is_ok());
+    assert!(matches!(read(" ", None), Err(WatchError::Selector { .. })));
 }

@@ -1,0 +1,73 @@
+//! What a watch will look at, for `--dry-run`.
+
+use plimsoll_config::{Environment, Metric, Source, Watch};
+use plimsoll_health::Then;
+use plimsoll_rollout_core::PlanRecord;
+use serde::Serialize;
+
+/// What is to be compared while both releases serve.
+#[derive(Debug, Clone, Serialize)]
+pub struct WatchPlan {
+    /// For how long, in seconds.
+    pub bake_sec: u32,
+    /// How long to go on after that where too little was seen, in seconds.
+    pub wait_sec: u32,
+    /// What is to happen then.
+    pub on_insufficient_data: Then,
+    /// Between two looks, in seconds.
+    pub interval_sec: f64,
+    /// What is looked at, as declared.
+    pub metrics: Vec<PlannedMetric>,
+}
+
+/// One metric, and where it is read.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlannedMetric {
+    /// What it is called.
+    pub name: String,
+    /// Selector or expression of the events.
+    pub query: String,
+    /// That of the denominator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
+    /// `replicas`, `switch`, `prometheus` or `traces`.
+    pub source: &'static str,
+    /// The source in words, with its address where that is known.
+    pub from: String,
+}
+
+/// What the plan's watch will look at; nothing where nothing is compared.
+pub(crate) fn planned(environment: &Environment, plan: &PlanRecord) -> Option<WatchPlan> {
+    let watch = environment.watch.as_ref().filter(|_| plan.deadlines.compare_sec > 0)?;
+    Some(WatchPlan {
+        bake_sec: plan.deadlines.compare_sec,
+        wait_sec: plan.insufficient_data.wait_sec,
+        on_insufficient_data: plan.insufficient_data.then,
+        interval_sec: watch.interval.as_secs_f64(),
+        metrics: watch.metrics.iter().map(|metric| of_metric(watch, metric)).collect(),
+    })
+}
+
+fn of_metric(watch: &Watch, metric: &Metric) -> PlannedMetric {
+    let (source, from) = match metric.source {
+        Source::Replicas => ("replicas", "each replica's own metrics".to_owned()),
+        Source::Switch => ("switch", "the traffic switch".into()),
+        Source::Prometheus => {
+            let server = watch.prometheus.as_ref();
+            let words = server.map(|s| format!("the Prometheus server at {}, by label {}", s.url, s.label));
+            ("prometheus", words.unwrap_or_default())
+        }
+        Source::Traces => {
+            let traces = watch.traces.as_ref();
+            let words = traces.map(|t| format!("spans received on {}, by {}", t.listen, t.attribute));
+            ("traces", words.unwrap_or_default())
+        }
+    };
+    PlannedMetric {
+        name: metric.name.clone(),
+        query: metric.query.clone(),
+        of: metric.of.clone(),
+        source,
+        from,
+    }
+}
