@@ -182,6 +182,15 @@ pub(crate) struct Init {
     /// Print a systemd unit that brings an environment's switch and replicas back after a reboot
     #[arg(long, value_name = "ENV")]
     pub(crate) systemd: Option<String>,
+    /// Print the first manifests of an environment on a cluster: for `kubectl apply -f -`
+    #[arg(long, value_name = "ENV", conflicts_with_all = ["systemd", "force"])]
+    pub(crate) kubernetes: Option<String>,
+    /// The port that the service listens on, where the image's configuration does not say
+    #[arg(long, value_name = "PORT", requires = "kubernetes", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: Option<u16>,
+    /// The path that answers 2xx when a pod may serve
+    #[arg(long, value_name = "PATH", requires = "kubernetes")]
+    pub(crate) health: Option<String>,
 }
 
 /// Events on standard output while work goes on.

@@ -76,6 +76,20 @@ pub(crate) enum CliError {
         /// Which.
         path: PathBuf,
     },
+    /// Manifests are for environments on a cluster.
+    #[error("environment `{environment}` does not run on a cluster")]
+    NotACluster {
+        /// Which.
+        environment: String,
+        /// What it runs on.
+        target: String,
+    },
+    /// Nothing says which port the service listens on.
+    #[error("which port the service listens on is not known")]
+    NoPort {
+        /// Those that the image exposes.
+        found: Vec<u16>,
+    },
     /// An address that cannot be listened on.
     #[error("cannot listen on {address}")]
     Listen {
@@ -103,6 +117,8 @@ impl Diagnose for CliError {
             | Self::Malformed { .. }
             | Self::Argument { .. }
             | Self::KeyExists { .. }
+            | Self::NotACluster { .. }
+            | Self::NoPort { .. }
             | Self::Exists { .. } => Class::Usage,
             Self::Listen { .. } | Self::Demo { .. } => Class::Failed,
         }
@@ -118,12 +134,26 @@ impl Diagnose for CliError {
             Self::Exists { .. } | Self::KeyExists { .. } => "CLI-005",
             Self::Listen { .. } => "CLI-006",
             Self::Demo { .. } => "CLI-007",
+            Self::NotACluster { .. } | Self::NoPort { .. } => "CLI-008",
         }
     }
 
     fn found(&self) -> Option<String> {
         match self {
             Self::Malformed { why, .. } => Some(why.clone()),
+            Self::NotACluster { target, .. } => Some(format!("target = \"{target}\"")),
+            Self::NoPort { found } if found.is_empty() => Some("none in `[image] ports` or its PORT".into()),
+            Self::NoPort { found } => {
+                Some(found.iter().map(|port| format!("{port}/tcp")).collect::<Vec<_>>().join(", "))
+            }
+            _ => None,
+        }
+    }
+
+    fn expected(&self) -> Option<String> {
+        match self {
+            Self::NotACluster { .. } => Some("target = \"kubernetes\"".into()),
+            Self::NoPort { .. } => Some("one port".into()),
             _ => None,
         }
     }
@@ -138,6 +168,12 @@ impl Diagnose for CliError {
             Self::Content { .. } | Self::Malformed { .. } => "nothing was touched; correct the file".into(),
             Self::Argument { expected, .. } => format!("nothing was touched; write {expected}"),
             Self::Exists { .. } => "nothing was touched; `--force` replaces it".into(),
+            Self::NotACluster { .. } => {
+                "nothing was written; name an environment with `target = \"kubernetes\"`, or add one to plimsoll.toml".into()
+            }
+            Self::NoPort { .. } => {
+                "nothing was written; name it: `plimsoll init --kubernetes ENV --port 8080`, or set `[image] ports`".into()
+            }
             Self::KeyExists { .. } => {
                 "nothing was touched; write the pair elsewhere with `--out PREFIX`".into()
             }
@@ -214,5 +250,14 @@ pub(crate) const PAGES: &[Page] = &[
         what: "A step of `plimsoll demo` did not do what it is there to show.",
         why: "A demonstration that goes on after a failure shows nothing.",
         how: "`plimsoll demo --keep -v` keeps the directory and shows every line; `plimsoll doctor` says what is missing.",
+    },
+    Page {
+        code: "CLI-008",
+        name: "no-manifests",
+        what: "`plimsoll init --kubernetes ENV` cannot write manifests: the environment does not run on a cluster, or nothing \
+               says which port the service listens on.",
+        why: "Probes and Service need the port; a wrong guess is a service that never gets ready.",
+        how: "Name an environment with `target = \"kubernetes\"`. The port is the only TCP port of `[image] ports`, else PORT \
+              of `[image] env`; where the image comes from a Dockerfile or a layout, `--port 8080` says it.",
     },
 ];

@@ -1,9 +1,11 @@
 //! `plimsoll doctor`: what works here and what is missing. Changes nothing.
 
+mod cluster;
+
 use std::process::{Command, Stdio};
 
-use plimsoll_config::{Config, Environment, Kubernetes, Loaded, Target};
-use plimsoll_model::{Diagnose as _, Failure, Lookup, RepositoryType};
+use plimsoll_config::{Config, Loaded, Target};
+use plimsoll_model::{Failure, Lookup, RepositoryType};
 use serde::Serialize;
 
 use plimsoll_pipeline::{existing_ledger, reader};
@@ -189,32 +191,6 @@ fn tools() -> Vec<Finding> {
         .collect()
 }
 
-/// Whether a rollout to the cluster could begin: the same check that it makes.
-fn cluster(label: String, environment: &Environment, kubernetes: &Kubernetes) -> Result<Finding, Failure> {
-    let options = plimsoll_rollout_kubernetes::Options {
-        context: kubernetes.context.clone(),
-        workload: kubernetes.deployment.clone(),
-        container: kubernetes.container.clone(),
-        service: kubernetes.service.clone(),
-        ..plimsoll_rollout_kubernetes::Options::new(
-            &environment.name,
-            &kubernetes.namespace,
-            &kubernetes.deployment,
-        )
-    };
-    let found = format!("{} in namespace {}", kubernetes.deployment, kubernetes.namespace);
-    let drain_sec = u32::try_from(environment.bounds.drain.as_secs()).unwrap_or(u32::MAX);
-    let checked = runtime()?.block_on(async {
-        let target = plimsoll_rollout_kubernetes::KubernetesTarget::open(options);
-        target.check(environment.strategy, drain_sec).await
-    });
-    Ok(match checked {
-        Ok(warnings) if warnings.is_empty() => works(label, found),
-        Ok(warnings) => limited(label, found, warnings.join("; ")),
-        Err(error) => missing(label, error.to_string(), error.hint().unwrap_or_default()),
-    })
-}
-
 fn configured(config: &Loaded<Config>) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
     for (name, environment) in &config.config.environments {
@@ -229,7 +205,10 @@ fn configured(config: &Loaded<Config>) -> Result<Vec<Finding>, Failure> {
                 format!("no engine at {}", engine.socket.display()),
                 "start Docker or Podman, or correct `socket`",
             ),
-            Target::Kubernetes(kubernetes) => cluster(label, environment, kubernetes)?,
+            Target::Kubernetes(kubernetes) => {
+                findings.extend(cluster::findings(environment, kubernetes)?);
+                continue;
+            }
         });
     }
     findings.extend(trust(config));

@@ -1,5 +1,7 @@
 //! `plimsoll init`.
 
+mod kubernetes;
+
 use plimsoll_config::{Config, FILE_NAME, init};
 use plimsoll_model::Failure;
 use serde_json::json;
@@ -8,10 +10,13 @@ use super::Session;
 use crate::args::Init;
 use crate::error::CliError;
 
-/// Writes `plimsoll.toml`, or prints a systemd unit.
+/// Writes `plimsoll.toml`, or prints a systemd unit or manifests.
 pub(crate) fn run(session: &Session, arguments: &Init) -> Result<u8, Failure> {
     if let Some(environment) = &arguments.systemd {
         return unit(session, environment);
+    }
+    if let Some(environment) = &arguments.kubernetes {
+        return kubernetes::print(session, arguments, environment);
     }
     let directory = session.directory();
     let path = directory.join(FILE_NAME);

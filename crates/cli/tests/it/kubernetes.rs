@@ -4,7 +4,8 @@
 use nix::sys::signal::Signal;
 use plimsoll_model::Commit;
 use plimsoll_rollout_kubernetes::{Settings, manifests};
-use plimsoll_testkit_cluster::{Behaviour, Cluster, Pace, Settings as ClusterSettings};
+use plimsoll_testkit::peer;
+use plimsoll_testkit_cluster::{Behaviour, Cluster, Forbid, Pace, Settings as ClusterSettings};
 
 use crate::world::{World, until};
 
@@ -15,23 +16,32 @@ fn cluster(world: &World) -> Cluster {
     let cluster = Cluster::start(settings);
     cluster.apply_yaml(&manifests(&Settings {
         name: "echo".into(),
+        deployment: "echo".into(),
+        container: "echo".into(),
+        service: "echo".into(),
         namespace: "shop".into(),
         environment: "cluster".into(),
         image: format!("{}:v1", world.repository()),
         port: 8080,
         health: "/healthz".into(),
+        run_as: (65532, 65532),
         replicas: 2,
         drain_sec: 5,
         blue_green: false,
         jobs: false,
     }));
-    let folder = world.path().join(".git/.kube");
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("config"), cluster.kubeconfig()).unwrap();
+    kubeconfig(world, &cluster.kubeconfig());
     let section = "\n[environments.cluster]\ntarget = \"kubernetes\"\nrollout_timeout = \"30s\"\nprobe_grace = \"2s\"\n\
                    \n[environments.cluster.kubernetes]\ncontext = \"test\"\nnamespace = \"shop\"\n";
     world.repo.write("plimsoll.toml", world.configuration() + section);
     cluster
+}
+
+/// Writes the kubeconfig that the commands of this world use.
+fn kubeconfig(world: &World, text: &str) {
+    let folder = world.path().join(".git/.kube");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("config"), text).unwrap();
 }
 
 fn image(cluster: &Cluster) -> String {
@@ -94,4 +104,68 @@ fn what_is_missing_in_the_cluster_is_said_before_anything_moves() {
     let refused = world.plimsoll(["deploy", first.as_str(), "--env", "cluster"]).exits(2);
     refused.says(&["KUB-009", "there is no Service echo in namespace shop"]);
     assert!(!runs(&cluster, &first));
+}
+
+/// From an empty namespace to a release: what `init` prints is all that is needed.
+#[test]
+fn the_first_manifests_are_taken_and_a_release_rolls_out_over_them() {
+    let mut world = World::new();
+    let cluster = cluster(&world);
+    for (kind, name) in [("deployments", "echo"), ("services", "echo"), ("roles", "echo-plimsoll")] {
+        cluster.delete(kind, "shop", name).unwrap();
+    }
+    let first = world.built("first", "well");
+    let init = ["init", "--kubernetes", "cluster"];
+    let refused = world.plimsoll(init).exits(2);
+    refused.says(&["CLI-008", "which port the service listens on is not known", "--port 8080"]);
+    world
+        .plimsoll(["init", "--kubernetes", "trial"])
+        .exits(2)
+        .says(&["does not run on a cluster", "\"local\""]);
+    let printed = world.plimsoll(init.into_iter().chain(["--port", "8080"])).exits(0);
+    let text = printed.says(&["kubectl --context test apply"]).stdout;
+    assert!(text.contains(&format!("image: \"{}:{first}@sha256:", world.repository())), "{text}");
+    assert!(!text.contains("\"jobs\"") && !text.contains("\"create\""), "only what is needed: {text}");
+    let document = world.json(init.into_iter().chain(["--port", "8080"]));
+    assert_eq!(document["manifests"].as_str().unwrap().trim_end(), text.trim_end());
+    if let Some(peers) = peer::require(&["kubectl"]) {
+        let file = world.path().join(".git/manifests.yaml");
+        std::fs::write(&file, &text).unwrap();
+        for mode in ["client", "server"] {
+            let mut kubectl = peers.command("kubectl");
+            kubectl
+                .env("KUBECONFIG", world.path().join(".git/.kube/config"))
+                .env("HOME", world.path().join(".git"));
+            kubectl.args(["apply", "--validate=true", "-f"]).arg(&file).arg(format!("--dry-run={mode}"));
+            let output = kubectl.output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+    cluster.apply_yaml(&text);
+    let doctor = world.json(["doctor"]);
+    let found = doctor["findings"].as_array().unwrap();
+    let about = |name: &str| found.iter().find(|finding| finding["name"] == name).unwrap();
+    assert_eq!(about("environment cluster")["state"], "works", "{doctor:#}");
+    assert_eq!(about("cluster of cluster")["state"], "works", "{doctor:#}");
+    let report = world.json(["deploy", first.as_str(), "--env", "cluster"]);
+    assert_eq!(report["outcome"], "succeeded", "{report:#}");
+}
+
+/// Every rule that is missing is named at once, with the verb and the resource.
+#[test]
+fn doctor_names_every_rule_that_is_missing() {
+    let world = World::new();
+    let cluster = cluster(&world);
+    for (verb, resource) in [("patch", "deployments"), ("list", "events"), ("get", "pods/log")] {
+        let (verb, resource) = (verb.to_owned(), resource.to_owned());
+        cluster.forbid(Forbid { verb, resource, ..Forbid::default() });
+    }
+    let doctor = world.json(["doctor"]);
+    let found = doctor["findings"].as_array().unwrap();
+    let rules = found.iter().find(|finding| finding["name"] == "rules of cluster").unwrap();
+    assert_eq!(rules["state"], "missing", "{rules:#}");
+    let said = rules["found"].as_str().unwrap();
+    assert!(said.contains("patch deployments.apps") && said.contains("get pods/log"), "{said}");
+    assert!(said.contains("list events"), "{said}");
+    assert!(rules["hint"].as_str().unwrap().contains("plimsoll init --kubernetes cluster"), "{rules:#}");
 }

@@ -291,6 +291,19 @@ impl Api {
         Ok(lines(body, LARGEST_LOG, operation, self.connection.server()).boxed())
     }
 
+    /// The server's address, for texts.
+    pub(crate) fn server(&self) -> String {
+        self.connection.server()
+    }
+
+    /// The version that the server says it is.
+    pub(crate) async fn version(&self) -> Result<String, KubernetesError> {
+        let (verb, group, resource) = ("get", "", "version");
+        let operation = Operation { verb, group, resource, name: None, namespace: String::new() };
+        let answer: Value = self.object(operation, Method::GET, "/version".into(), None).await?;
+        Ok(answer["gitVersion"].as_str().unwrap_or_default().to_owned())
+    }
+
     /// Whether the credentials allow an operation; nothing where the server
     /// does not say.
     pub(crate) async fn may(&self, operation: &Operation) -> Option<bool> {

@@ -16,11 +16,19 @@ pub struct Operation {
     pub resource: &'static str,
     /// Of one object, its name.
     pub name: Option<String>,
-    /// Where.
+    /// Where; empty for what is in no namespace.
     pub namespace: String,
 }
 
 impl Operation {
+    /// As `kubectl auth can-i` has it: `patch deployments.apps`.
+    pub fn words(&self) -> String {
+        match self.group {
+            "" => format!("{} {}", self.verb, self.resource),
+            group => format!("{} {}.{group}", self.verb, self.resource),
+        }
+    }
+
     /// The rule that allows it, to be added to a Role.
     pub fn rule(&self) -> String {
         format!(
@@ -33,10 +41,13 @@ impl Operation {
 impl std::fmt::Display for Operation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.verb, self.resource)?;
-        match &self.name {
-            Some(name) => write!(f, " {name} in namespace {}", self.namespace),
-            None => write!(f, " in namespace {}", self.namespace),
+        if let Some(name) = &self.name {
+            write!(f, " {name}")?;
         }
+        if self.namespace.is_empty() {
+            return Ok(());
+        }
+        write!(f, " in namespace {}", self.namespace)
     }
 }
 

@@ -8,8 +8,15 @@ use crate::workload::WorkloadKind;
 /// What the manifests are for.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The service: name of every object, a DNS label.
+    /// The service, a DNS label: in labels, and the name of service accounts
+    /// and roles.
     pub name: String,
+    /// Name of the Deployment.
+    pub deployment: String,
+    /// Name of its container, a DNS label.
+    pub container: String,
+    /// Name of the Service, a DNS label.
+    pub service: String,
     /// Where it runs, a DNS label.
     pub namespace: String,
     /// The environment of `plimsoll.toml`.
@@ -21,6 +28,8 @@ pub struct Settings {
     pub port: u16,
     /// Path that answers 2xx when a pod may serve.
     pub health: String,
+    /// User and group that the process runs as; never root.
+    pub run_as: (u32, u32),
     /// Pods that serve when nothing moves.
     pub replicas: u32,
     /// Seconds a pod may finish its requests.
@@ -39,17 +48,18 @@ const PRE_STOP_SEC: u32 = crate::manifest::PRE_STOP_SEC as u32;
 /// The manifests, as one YAML file. `kubectl apply -f` takes it; afterwards it
 /// is the user's to change.
 pub fn manifests(settings: &Settings) -> String {
-    let Settings { name, namespace, environment, port, replicas, .. } = settings;
-    // Text in quotes: JSON's are YAML's.
-    let quoted = |text: &str| json!(text).to_string();
+    let Settings { port, replicas, run_as: (user, group), .. } = settings;
+    let (name, namespace) = (scalar(&settings.name), scalar(&settings.namespace));
+    let (deployment, container) = (scalar(&settings.deployment), scalar(&settings.container));
+    let (service, environment) = (scalar(&settings.service), scalar(&settings.environment));
     let (image, health) = (quoted(&settings.image), quoted(&settings.health));
     let grace = settings.drain_sec + PRE_STOP_SEC + 5;
     let app = format!(
         "\
 # The service {name}, as Plimsoll's first manifests for it. Yours to change.
 #
-# Plimsoll rolls releases out by changing the image of container {name} in
-# Deployment {name}, its update strategy, and labels and annotations that begin
+# Plimsoll rolls releases out by changing the image of container {container} in
+# Deployment {deployment}, its update strategy, and labels and annotations that begin
 # with plimsoll.dev/. Everything else, the number of replicas too, is yours.
 apiVersion: v1
 kind: ServiceAccount
@@ -62,7 +72,7 @@ automountServiceAccountToken: false
 apiVersion: apps/v1
 kind: Deployment
 metadata:
-  name: {name}
+  name: {deployment}
   namespace: {namespace}
   labels:
     app.kubernetes.io/name: {name}
@@ -95,9 +105,9 @@ spec:
       terminationGracePeriodSeconds: {grace}
       securityContext:
         runAsNonRoot: true
-        runAsUser: 65532
-        runAsGroup: 65532
-        fsGroup: 65532
+        runAsUser: {user}
+        runAsGroup: {group}
+        fsGroup: {group}
         seccompProfile:
           type: RuntimeDefault
       topologySpreadConstraints:
@@ -108,7 +118,7 @@ spec:
             matchLabels:
               app.kubernetes.io/name: {name}
       containers:
-        - name: {name}
+        - name: {container}
           image: {image}
           ports:
             - name: http
@@ -166,7 +176,7 @@ spec:
 apiVersion: v1
 kind: Service
 metadata:
-  name: {name}
+  name: {service}
   namespace: {namespace}
   labels:
     app.kubernetes.io/name: {name}
@@ -183,7 +193,7 @@ spec:
 apiVersion: policy/v1
 kind: PodDisruptionBudget
 metadata:
-  name: {name}
+  name: {deployment}
   namespace: {namespace}
 spec:
   maxUnavailable: 1
@@ -194,6 +204,19 @@ spec:
         max_unavailable = u32::from(*replicas > 1),
     );
     format!("{app}---\n{}", access(settings))
+}
+
+/// Text in quotes: JSON's are YAML's.
+fn quoted(text: &str) -> String {
+    json!(text).to_string()
+}
+
+/// A name as YAML reads it back: in quotes where it would be taken for a number,
+/// a truth value or nothing.
+fn scalar(name: &str) -> String {
+    const WORDS: [&str; 8] = ["true", "false", "null", "yes", "no", "on", "off", "y"];
+    let plain = name.starts_with(|c: char| c.is_ascii_lowercase()) && name != "n" && !WORDS.contains(&name);
+    if plain { name.to_owned() } else { quoted(name) }
 }
 
 /// One rule: group, resource, verbs, and why.
@@ -243,7 +266,8 @@ pub fn rules(kind: WorkloadKind, blue_green: bool, jobs: bool) -> Vec<Rule> {
 }
 
 fn access(settings: &Settings) -> String {
-    let Settings { name, namespace, .. } = settings;
+    let account = scalar(&format!("{}-plimsoll", settings.name));
+    let namespace = scalar(&settings.namespace);
     let mut text = format!(
         "\
 # Whoever runs `plimsoll deploy` from within the cluster. From outside, bind
@@ -251,13 +275,13 @@ fn access(settings: &Settings) -> String {
 apiVersion: v1
 kind: ServiceAccount
 metadata:
-  name: {name}-plimsoll
+  name: {account}
   namespace: {namespace}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata:
-  name: {name}-plimsoll
+  name: {account}
   namespace: {namespace}
 rules:
 "
@@ -275,15 +299,15 @@ rules:
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata:
-  name: {name}-plimsoll
+  name: {account}
   namespace: {namespace}
 roleRef:
   apiGroup: rbac.authorization.k8s.io
   kind: Role
-  name: {name}-plimsoll
+  name: {account}
 subjects:
   - kind: ServiceAccount
-    name: {name}-plimsoll
+    name: {account}
     namespace: {namespace}
 "
     ));

@@ -25,5 +25,5 @@ pub use error::{KubernetesError, Operation};
 pub use init::{Rule, Settings, manifests, rules};
 pub use job::{JobEnd, JobSpec};
 pub use pages::PAGES;
-pub use target::{KubernetesTarget, Options};
+pub use target::{KubernetesTarget, Options, Survey};
 pub use workload::{ChangedBy, Counts, Workload, WorkloadKind};

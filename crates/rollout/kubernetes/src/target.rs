@@ -5,6 +5,7 @@ mod act;
 mod lists;
 mod look;
 mod preflight;
+mod survey;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -18,6 +19,8 @@ use crate::api::{Api, Connection, Kind};
 use crate::error::KubernetesError;
 use crate::record::Record;
 use crate::workload::Workload;
+pub use survey::Survey;
+
 use lists::Lists;
 use look::Gathered;
 

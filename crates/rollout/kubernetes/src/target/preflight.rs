@@ -9,7 +9,7 @@ use super::KubernetesTarget;
 use super::lists::query_of;
 use crate::api::Kind;
 use crate::check;
-use crate::error::{KubernetesError, Operation};
+use crate::error::KubernetesError;
 use crate::record::Record;
 use crate::workload::WorkloadKind;
 
@@ -34,19 +34,9 @@ impl KubernetesTarget {
 
     /// Refuses before anything is touched what would be refused on the way.
     async fn allowed(&self, kind: WorkloadKind, strategy: Strategy) -> Result<(), KubernetesError> {
-        let rules = crate::init::rules(kind, strategy == Strategy::BlueGreen, false);
-        let asked = rules.into_iter().flat_map(|(group, resource, verbs, _)| {
-            verbs.into_iter().map(move |verb| (group, resource, verb))
-        });
-        let asked = asked.map(|(group, resource, verb)| async move {
-            let namespace = self.options.namespace.clone();
-            let operation = Operation { verb, group, resource, name: None, namespace };
-            // Lists and streams have other ways where they are not allowed.
-            let needed = verb != "watch" && resource != "endpointslices" && resource != "events";
-            let refused = needed && self.api.may(&operation).await == Some(false);
-            refused.then_some(operation)
-        });
-        let mut refused = futures_util::future::join_all(asked).await.into_iter().flatten();
+        let asked = self.rules_asked(kind, strategy, false).await.into_iter();
+        let refused = asked.filter(|rule| rule.needed && rule.allowed == Some(false));
+        let mut refused = refused.map(|rule| rule.operation);
         let Some(first) = refused.next() else { return Ok(()) };
         let others: Vec<String> = refused.map(|operation| operation.rule()).collect();
         let message = match others.is_empty() {

@@ -47,11 +47,15 @@ pub(crate) struct Scene {
 pub(crate) fn settings(image: &str) -> Settings {
     Settings {
         name: "payouts".into(),
+        deployment: "payouts".into(),
+        container: "payouts".into(),
+        service: "payouts".into(),
         namespace: "shop".into(),
         environment: "production".into(),
         image: image.into(),
         port: 8080,
         health: "/healthz".into(),
+        run_as: (65532, 65532),
         replicas: 3,
         drain_sec: 10,
         blue_green: true,

@@ -1,0 +1,77 @@
+//! Whether the cluster answers, and what it allows: for `plimsoll doctor`.
+
+use plimsoll_model::Strategy;
+
+use super::KubernetesTarget;
+use crate::error::{KubernetesError, Operation};
+use crate::workload::WorkloadKind;
+
+/// What the API server says about itself and about whoever asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survey {
+    /// The server's address.
+    pub server: String,
+    /// Its version; empty where it does not tell.
+    pub version: String,
+    /// How many rules were asked about.
+    pub asked: usize,
+    /// Of how many of them the server does not say whether they are there.
+    pub unsaid: usize,
+    /// Rules without which a rollout is refused.
+    pub missing: Vec<Operation>,
+    /// Rules without which it sees or explains less.
+    pub wanted: Vec<Operation>,
+}
+
+/// A rule, and whether the credentials have it.
+pub(super) struct Asked {
+    pub(super) operation: Operation,
+    /// Whether there is no other way where it is missing.
+    pub(super) needed: bool,
+    /// Nothing where the server does not say.
+    pub(super) allowed: Option<bool>,
+}
+
+impl KubernetesTarget {
+    /// Asks the API server for its version and, rule by rule, what is allowed.
+    ///
+    /// # Errors
+    /// When the cluster cannot be asked.
+    pub async fn survey(&self, strategy: Strategy, jobs: bool) -> Result<Survey, KubernetesError> {
+        let version = match self.api.version().await {
+            Err(KubernetesError::Forbidden { .. }) => String::new(),
+            answer => answer?,
+        };
+        let kind = self.workload().await.map_or(WorkloadKind::Deployment, |home| home.kind());
+        let asked = self.rules_asked(kind, strategy, jobs).await;
+        let refused = |needed: bool| {
+            let refused = asked.iter().filter(|rule| rule.allowed == Some(false) && rule.needed == needed);
+            refused.map(|rule| rule.operation.clone()).collect()
+        };
+        Ok(Survey {
+            server: self.api.server(),
+            version,
+            asked: asked.len(),
+            unsaid: asked.iter().filter(|rule| rule.allowed.is_none()).count(),
+            missing: refused(true),
+            wanted: refused(false),
+        })
+    }
+
+    /// Asks for every rule of the Role whether it is there.
+    pub(super) async fn rules_asked(&self, kind: WorkloadKind, strategy: Strategy, jobs: bool) -> Vec<Asked> {
+        let rules = crate::init::rules(kind, strategy == Strategy::BlueGreen, jobs);
+        let asked = rules.into_iter().flat_map(|(group, resource, verbs, _)| {
+            verbs.into_iter().map(move |verb| (group, resource, verb))
+        });
+        let asked = asked.map(|(group, resource, verb)| async move {
+            let namespace = self.options.namespace.clone();
+            let operation = Operation { verb, group, resource, name: None, namespace };
+            // Lists and streams have other ways where they are not allowed.
+            let needed = verb != "watch" && !["endpointslices", "events", "pods/log"].contains(&resource);
+            let allowed = self.api.may(&operation).await;
+            Asked { operation, needed, allowed }
+        });
+        futures_util::future::join_all(asked).await
+    }
+}
