@@ -141,6 +141,31 @@ pub struct Kubernetes {
     pub container: String,
     /// The Service that selects them. Default: the service's name.
     pub service: String,
+    /// Where the pods' own metrics are. Default: as their annotations
+    /// `prometheus.io/…` or their container's ports say.
+    pub metrics: PodMetrics,
+    /// How pods are asked for them. Default: by trying.
+    pub metrics_via: MetricsVia,
+}
+
+/// `metrics = ":9090/metrics"`: a port, a path, or both.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PodMetrics {
+    /// The port.
+    pub port: Option<u16>,
+    /// The path.
+    pub path: Option<String>,
+}
+
+/// How a pod's metrics are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricsVia {
+    /// `auto`: the pod itself, and through the API server where that cannot be reached.
+    Auto,
+    /// `pod`: the pod itself, by its address.
+    Pod,
+    /// `api`: through the API server (`pods/proxy`).
+    Api,
 }
 
 /// Keys of one target only, and whose they are.
@@ -223,6 +248,9 @@ const REPOSITORIES: [(&str, RepositoryType); 2] =
 const STRATEGIES: [(&str, Strategy); 2] =
     [("rolling", Strategy::Rolling), ("blue-green", Strategy::BlueGreen)];
 
+const METRICS_VIA: [(&str, MetricsVia); 3] =
+    [("auto", MetricsVia::Auto), ("pod", MetricsVia::Pod), ("api", MetricsVia::Api)];
+
 const TARGETS: [(&str, TargetKind); 3] =
     [("kubernetes", TargetKind::Kubernetes), ("engine", TargetKind::Engine), ("local", TargetKind::Local)];
 
@@ -267,6 +295,8 @@ fn kubernetes(mut table: Table<'_>, service: &str) -> Option<Target> {
     let deployment = table.or("deployment", service, values::object_name);
     let container = table.or("container", service, values::label);
     let service = table.or("service", service, values::label);
+    let metrics = table.opt("metrics", values::pod_metrics);
+    let metrics_via = table.or("metrics_via", "auto", values::choice(&METRICS_VIA));
     table.finish();
     Some(Target::Kubernetes(Kubernetes {
         context,
@@ -274,5 +304,7 @@ fn kubernetes(mut table: Table<'_>, service: &str) -> Option<Target> {
         deployment: deployment?,
         container: container?,
         service: service?,
+        metrics: metrics.unwrap_or_default(),
+        metrics_via: metrics_via?,
     }))
 }

@@ -54,7 +54,9 @@ pub mod init;
 pub use content::{AllowedSecret, Ignored, Sbom, SbomPolicy, Secrets, Severity};
 pub use decode::{Config, Loaded};
 pub use discover::{FILE_NAME, MAX_FILE_BYTES, discover};
-pub use environment::{Bounds, Engine, Environment, Kubernetes, Local, Target, TargetKind};
+pub use environment::{
+    Bounds, Engine, Environment, Kubernetes, Local, MetricsVia, PodMetrics, Target, TargetKind,
+};
 pub use error::{ConfigError, Excerpt, Problem, ProblemKind};
 pub use layers::{Overlays, RESERVED_VARIABLES, VARIABLE_PREFIX};
 pub use origin::{Origin, Row};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 use plimsoll_model::{ImageRef, Repository};
 
+use crate::environment::PodMetrics;
 use crate::node::{Node, Value};
 use crate::project::{Base, Mode, Port, Protocol};
 use crate::record::{Database, is_postgres};
@@ -393,6 +394,29 @@ pub(crate) fn metric_label(node: &Node) -> Result<String, Fault> {
     let text = str_of(node, WHAT)?;
     variable_name(text).map_err(|_| Fault::expected(WHAT))?;
     Ok(text.into())
+}
+
+/// `:9090/metrics`, `:9090` or `/metrics`.
+pub(crate) fn pod_metrics(node: &Node) -> Result<PodMetrics, Fault> {
+    const WHAT: &str = "a port, a path or both, like `:9090/metrics`";
+    let text = str_of(node, WHAT)?;
+    let (port, path) = match text.find('/') {
+        Some(at) => (&text[..at], Some(&text[at..])),
+        None => (text, None),
+    };
+    let port = match port.strip_prefix(':') {
+        Some(digits) => {
+            Some(digits.parse().ok().filter(|port| *port > 0).ok_or_else(|| Fault::expected(WHAT))?)
+        }
+        None if port.is_empty() => None,
+        None => return Err(Fault::expected(WHAT)),
+    };
+    let plain = |path: &str| path.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
+    match path {
+        Some(path) if !plain(path) => Err(Fault::expected(WHAT)),
+        None if port.is_none() => Err(Fault::expected(WHAT)),
+        path => Ok(PodMetrics { port, path: path.map(Into::into) }),
+    }
 }
 
 /// `unix:///absolute/path`.

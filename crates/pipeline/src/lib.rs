@@ -89,7 +89,10 @@ async fn into_environment(context: &Context, request: RolloutRequest) -> Result<
         let (mut report, facts, approved) = guard(context, &asked, &target, dry_run).await?;
         if dry_run {
             if let Some(approved) = &approved {
-                let plan = rollout::plan(context, &environment, approved, &facts, None, 0)?.record().clone();
+                let plan =
+                    rollout::plan(context, &environment, approved, &facts, None, target.shares().await, 0)?
+                        .record()
+                        .clone();
                 report.watch_plan = watch::planned(&environment, &plan);
                 report.plan = Some(plan);
             }
@@ -120,7 +123,8 @@ async fn into_environment(context: &Context, request: RolloutRequest) -> Result<
             continue;
         }
         let from_replicas = target.replicas().await;
-        let plan = rollout::plan(context, &environment, &approved, &facts, from_replicas, decision)?;
+        let shares = target.shares().await;
+        let plan = rollout::plan(context, &environment, &approved, &facts, from_replicas, shares, decision)?;
         let outcome = rollout::drive(context, &plan, State::new(), &target, &lease, false).await?;
         report.ended(rollout::ended(&plan, &outcome)?);
         report.watch = watch::of_rollout(context, &plan).await?;

@@ -48,19 +48,23 @@ pub(crate) struct Ended {
     pub(crate) verdict: Option<Verdict>,
 }
 
-/// The plan for an approved release.
+/// The plan for an approved release. `shares` says whether the target can have
+/// both releases serve side by side.
 pub(crate) fn plan(
     context: &Context,
     environment: &Environment,
     approved: &Approved,
     facts: &Facts,
     from_replicas: Option<u32>,
+    shares: bool,
     decision_entry: u64,
 ) -> Result<Plan, Failure> {
     let created = Timestamp::now();
     let compare_sec = match facts.request.rollout {
         // What one goes back to was judged when it came.
-        RolloutKind::Deploy if facts.running.as_ref().is_some_and(|now| now != approved.release()) => {
+        RolloutKind::Deploy
+            if shares && facts.running.as_ref().is_some_and(|now| now != approved.release()) =>
+        {
             watch::compare_sec(environment)
         }
         _ => 0,
@@ -278,7 +282,7 @@ pub(crate) async fn drive(
     let declared =
         context.environment(&plan.environment)?.watch.as_ref().is_some_and(|watch| !watch.metrics.is_empty());
     let migrations = migrations(context, plan).await?;
-    let watching = match Watching::of(context, plan).await {
+    let watching = match Watching::of(context, plan, target).await {
         Ok(watching) => watching,
         Err(failure) => {
             unlock(lease).await;

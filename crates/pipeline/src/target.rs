@@ -40,7 +40,7 @@ pub(crate) struct Running {
 enum Kind {
     Local(std::sync::Arc<FleetTarget<LocalFleet>>),
     Engine(Box<FleetTarget<EngineFleet>>),
-    Kubernetes(Box<KubernetesTarget>),
+    Kubernetes(std::sync::Arc<KubernetesTarget>),
 }
 
 /// The folder of one environment.
@@ -92,11 +92,13 @@ impl Running {
                     workload: kubernetes.deployment.clone(),
                     container: kubernetes.container.clone(),
                     service: kubernetes.service.clone(),
+                    compare: crate::watch::compare_sec(environment) > 0,
+                    proxy: kubernetes.metrics_via == plimsoll_config::MetricsVia::Api,
                     ..KubernetesOptions::new(&environment.name, &kubernetes.namespace, &kubernetes.deployment)
                 };
                 return Ok(Self {
                     environment: environment.name.clone(),
-                    kind: Kind::Kubernetes(Box::new(KubernetesTarget::open(options))),
+                    kind: Kind::Kubernetes(std::sync::Arc::new(KubernetesTarget::open(options))),
                     strategy: environment.strategy,
                     drain_sec: grace_sec,
                     switch: None,
@@ -118,6 +120,23 @@ impl Running {
             Kind::Local(target) => &**target,
             Kind::Engine(target) => &**target,
             Kind::Kubernetes(target) => &**target,
+        }
+    }
+
+    /// The same, to keep.
+    pub(crate) fn cluster(&self) -> Option<std::sync::Arc<KubernetesTarget>> {
+        match &self.kind {
+            Kind::Kubernetes(target) => Some(target.clone()),
+            Kind::Local(_) | Kind::Engine(_) => None,
+        }
+    }
+
+    /// Whether both releases can serve side by side there. A cluster that cannot
+    /// be asked now is asked again before anything moves.
+    pub(crate) async fn shares(&self) -> bool {
+        match &self.kind {
+            Kind::Kubernetes(target) => target.can_compare().await.unwrap_or(true),
+            Kind::Local(_) | Kind::Engine(_) => true,
         }
     }
 

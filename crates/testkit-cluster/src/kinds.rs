@@ -83,7 +83,7 @@ macro_rules! kinds {
 pub(crate) static KINDS: &[Kind] = kinds! {
     "" "v1" "Namespace" "namespaces" ["ns"] false &["status", "finalize"], false;
     "" "v1" "Node" "nodes" ["no"] false STATUS, false;
-    "" "v1" "Pod" "pods" ["po"] true &["status", "log", "eviction", "binding", "ephemeralcontainers"], true;
+    "" "v1" "Pod" "pods" ["po"] true &["status", "log", "proxy", "eviction", "binding", "ephemeralcontainers"], true;
     "" "v1" "Service" "services" ["svc"] true STATUS, false;
     "" "v1" "Endpoints" "endpoints" ["ep"] true NONE, false;
     "" "v1" "Event" "events" ["ev"] true NONE, false;

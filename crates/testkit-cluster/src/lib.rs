@@ -55,7 +55,8 @@
 //!   of service under pressure, no affinity between pods.
 //! * The kubelet takes from images what [`Behaviour`] says, and runs nothing.
 //! * Requests through a Service are calls ([`Cluster::request`],
-//!   [`Cluster::begin_load`]), not packets.
+//!   [`Cluster::begin_load`]), not packets. `pods/NAME:PORT/proxy/PATH` answers what
+//!   the image's [`Behaviour::serving`] does, whatever the port.
 //!
 //! A development dependency only; nothing that ships depends on it.
 

@@ -38,7 +38,7 @@ pub use error::{PAGES, WatchError};
 pub use fetch::Bounds;
 pub use prometheus::Prometheus;
 pub use query::{Declaration, Query};
-pub use replicas::Replicas;
+pub use replicas::{Detour, Replicas, Way};
 pub use selector::{Selector, SyntaxError};
 pub use session::Session;
 pub use switch::Switch;

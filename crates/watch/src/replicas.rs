@@ -1,5 +1,7 @@
 //! The replicas' own `/metrics`, all of them side by side.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use plimsoll_health::{Look, Reading};
@@ -17,12 +19,44 @@ const AT_ONCE: usize = 32;
 const ACCEPT: &str =
     "application/openmetrics-text;version=1.0.0;q=0.9,text/plain;version=0.0.4;q=0.8,*/*;q=0.1";
 
+/// Another way to what a replica shows than its own address.
+pub trait Detour: Send + Sync {
+    /// The text that a replica shows at its [`Replica::metrics`]. Ends within a
+    /// bound of its own, in time and in size.
+    fn text<'a>(&'a self, replica: &'a Replica) -> BoxFuture<'a, Lookup<Vec<u8>>>;
+}
+
+/// Which way to a replica's metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// By its own address.
+    Direct,
+    /// By its own address; where none of them was ever reached, by the detour.
+    Try,
+    /// By the detour alone.
+    Detour,
+}
+
 /// Asks each replica itself.
-#[derive(Debug, Clone)]
 pub struct Replicas {
     client: Client,
     queries: Vec<Query>,
     bounds: Bounds,
+    detour: Option<(Box<dyn Detour>, Way)>,
+    /// Whether some replica was reached by its own address.
+    direct: AtomicBool,
+}
+
+impl std::fmt::Debug for Replicas {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replicas").field("queries", &self.queries).finish_non_exhaustive()
+    }
+}
+
+/// What came of asking.
+struct Text {
+    body: Vec<u8>,
+    openmetrics: bool,
 }
 
 impl Replicas {
@@ -33,7 +67,14 @@ impl Replicas {
     pub fn new(queries: Vec<Query>, bounds: Bounds) -> Result<Self, WatchError> {
         let client = fetch::client(Proxy::Never, None)
             .map_err(|reason| WatchError::Server { server: "the replicas".into(), reason })?;
-        Ok(Self { client, queries, bounds })
+        Ok(Self { client, queries, bounds, detour: None, direct: AtomicBool::new(false) })
+    }
+
+    /// The same with another way to the replicas.
+    #[must_use]
+    pub fn by(mut self, detour: Box<dyn Detour>, way: Way) -> Self {
+        self.detour = Some((detour, way));
+        self
     }
 
     /// `at` is one moment for the whole round: whether replicas are seen side by
@@ -57,12 +98,40 @@ impl Replicas {
         let Some(url) = &replica.metrics else {
             return Lookup::Unknown(format!("replica {} has no address for metrics", replica.name));
         };
+        let text = match &self.detour {
+            Some((detour, Way::Detour)) => around(&**detour, replica).await,
+            Some((detour, Way::Try)) if !self.direct.load(Ordering::Relaxed) => {
+                match self.ask_itself(url).await {
+                    Lookup::Unknown(why) => match around(&**detour, replica).await {
+                        // Neither way: what was tried first says more of the replica.
+                        Lookup::Unknown(also) => Lookup::Unknown(format!("{why}; {also}")),
+                        answered => answered,
+                    },
+                    answered => answered,
+                }
+            }
+            _ => self.ask_itself(url).await,
+        };
+        let wanted = |name: &str| self.queries.iter().any(|query| query.wants(name));
+        match text {
+            Lookup::Found(text) => match Exposition::parse(&text.body, text.openmetrics, wanted) {
+                Ok(exposition) => Lookup::Found(exposition),
+                Err(error) => Lookup::Invalid(format!("{url}: {error}")),
+            },
+            Lookup::Absent => Lookup::Absent,
+            Lookup::Invalid(why) => Lookup::Invalid(why),
+            Lookup::Unknown(why) => Lookup::Unknown(why),
+        }
+    }
+
+    async fn ask_itself(&self, url: &str) -> Lookup<Text> {
         let request = self.client.get(url).header(http::header::ACCEPT, ACCEPT);
         let answer = match fetch::fetch(request, self.bounds).await {
             Ok(answer) => answer,
             Err(error @ FetchError::TooLarge(_)) => return Lookup::Invalid(format!("{url}: {error}")),
             Err(error) => return Lookup::Unknown(format!("{url}: {error}")),
         };
+        self.direct.store(true, Ordering::Relaxed);
         match answer.status {
             200 => {}
             // It answers for itself: there are no metrics here.
@@ -73,11 +142,21 @@ impl Replicas {
             return Lookup::Invalid(format!("{url}: {}", crate::exposition::FormatError::Html));
         }
         let openmetrics = answer.content_type.starts_with("application/openmetrics-text");
-        let wanted = |name: &str| self.queries.iter().any(|query| query.wants(name));
-        match Exposition::parse(&answer.body, openmetrics, wanted) {
-            Ok(exposition) => Lookup::Found(exposition),
-            Err(error) => Lookup::Invalid(format!("{url}: {error}")),
+        Lookup::Found(Text { body: answer.body, openmetrics })
+    }
+}
+
+/// What the detour brings. It does not say which format that is: OpenMetrics
+/// ends with a line of its own.
+async fn around(detour: &dyn Detour, replica: &Replica) -> Lookup<Text> {
+    match detour.text(replica).await {
+        Lookup::Found(body) => {
+            let openmetrics = body.trim_ascii_end().ends_with(b"# EOF");
+            Lookup::Found(Text { body, openmetrics })
         }
+        Lookup::Absent => Lookup::Absent,
+        Lookup::Invalid(why) => Lookup::Invalid(why),
+        Lookup::Unknown(why) => Lookup::Unknown(why),
     }
 }
 

@@ -28,6 +28,8 @@ fn cluster(world: &World) -> Cluster {
         replicas: 2,
         drain_sec: 5,
         blue_green: false,
+        compare: false,
+        proxy: false,
         jobs: false,
     }));
     kubeconfig(world, &cluster.kubeconfig());
@@ -168,4 +170,58 @@ fn doctor_names_every_rule_that_is_missing() {
     assert!(said.contains("patch deployments.apps") && said.contains("get pods/log"), "{said}");
     assert!(said.contains("list events"), "{said}");
     assert!(rules["hint"].as_str().unwrap().contains("plimsoll init --kubernetes cluster"), "{rules:#}");
+}
+
+/// What an image's pods count: of so many payouts a look, this part fails.
+fn counting(failing_percent: u64) -> Behaviour {
+    let looks = std::sync::atomic::AtomicU64::new(0);
+    Behaviour::starts_after(200).serving(move |path| {
+        if path != "/metrics" {
+            return (200, "ok".into());
+        }
+        // Each look at any of its pods is one more; which pod does not matter to the sums.
+        let n = 400 * looks.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let failed = n * failing_percent / 100;
+        let ok = n - failed;
+        let text = format!(
+            "# TYPE payouts_total counter\npayouts_total{{result=\"ok\"}} {ok}\npayouts_total{{result=\"failed\"}} {failed}\n"
+        );
+        (200, text)
+    })
+}
+
+/// DEP-6 on a cluster: one pod beside the others, asked through the API server.
+#[test]
+fn a_release_that_is_worse_in_a_cluster_is_taken_back_and_a_sound_one_stays() {
+    let mut world = World::new();
+    let cluster = cluster(&world);
+    let watch = "metrics_via = \"api\"\n\n[environments.cluster.watch]\nbake = \"60s\"\ninterval = \"1s\"\n\
+                 \n[[environments.cluster.watch.metrics]]\nname = \"payout failures\"\n\
+                 query = 'payouts_total{result=\"failed\"}'\nof = \"payouts_total\"\n";
+    let text = std::fs::read_to_string(world.path().join("plimsoll.toml")).unwrap() + watch;
+    world.repo.write("plimsoll.toml", text);
+    let releases = [("first", 2), ("second", 2), ("third", 60)].map(|(name, failing)| {
+        let commit = world.built(name, "well");
+        cluster.image(&format!("{}:{}", world.repository(), commit.as_str()), counting(failing));
+        commit
+    });
+    let [first, second, third] = &releases;
+    let deploy = |commit: &Commit, code| {
+        let arguments = ["deploy", commit.as_str(), "--env", "cluster", "--output", "json"];
+        world.plimsoll(arguments).exits(code).json()
+    };
+    // Nothing serves yet that it could be compared with.
+    assert!(deploy(first, 0)["watch"].is_null());
+    let promoted = deploy(second, 0);
+    assert_eq!(promoted["watch"]["verdict"], "no_evidence", "{:#}", promoted["watch"]);
+    assert!(runs(&cluster, second));
+    assert_eq!(cluster.list("deployments", "shop").len(), 1);
+    let back = deploy(third, 6);
+    assert_eq!((&back["outcome"], &back["code"]), (&"rolled_back".into(), &"DEP-110".into()), "{back:#}");
+    assert!(runs(&cluster, second), "{}", image(&cluster));
+    assert_eq!(cluster.list("deployments", "shop").len(), 1);
+    assert_eq!(world.drift("cluster")["state"], "none", "{:#}", world.drift("cluster"));
+    let replayed = world.json(["watch", "replay", "--env", "cluster"]);
+    assert_eq!(replayed["watches"].as_array().unwrap().len(), 2, "{replayed:#}");
+    world.plimsoll(["deploy", third.as_str(), "--env", "cluster"]).exits(3).says(&["DEP-201"]);
 }

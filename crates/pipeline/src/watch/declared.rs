@@ -1,7 +1,7 @@
 //! What an environment declares to be watched: read, and tried, before anything
 //! moves.
 
-use plimsoll_config::{Environment, Metric, OnInsufficientData, SecretContext, Source, Target, Worse};
+use plimsoll_config::{Environment, Metric, OnInsufficientData, SecretContext, Source, Worse};
 use plimsoll_health::{Effect, InsufficientData, Latency, Then};
 use plimsoll_model::{Digest, Failure, Release};
 use plimsoll_watch::otlp::Spans;
@@ -14,11 +14,8 @@ use crate::error::PipelineError;
 
 /// How long both releases of a deployment are to serve side by side, in seconds.
 pub(crate) fn compare_sec(environment: &Environment) -> u32 {
-    let single_host = !matches!(environment.target, Target::Kubernetes(_));
     match &environment.watch {
-        Some(watch) if single_host && !watch.metrics.is_empty() => {
-            u32::try_from(watch.bake.as_secs()).unwrap_or(u32::MAX)
-        }
+        Some(watch) if !watch.metrics.is_empty() => u32::try_from(watch.bake.as_secs()).unwrap_or(u32::MAX),
         _ => 0,
     }
 }

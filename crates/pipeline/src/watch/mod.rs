@@ -5,23 +5,24 @@ mod declared;
 mod planned;
 mod replay;
 mod report;
+mod serving;
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use plimsoll_config::{MetricsVia, Target};
 use plimsoll_health::{Decided, Record, Settings, Verdict as Judgement};
 use plimsoll_ledger::Ledger;
 use plimsoll_model::{Event, Failure, Progress};
 use plimsoll_rollout_core::machine::Verdict;
 use plimsoll_rollout_core::{BoxFuture, Judge, Plan};
-use plimsoll_rollout_switch::settings::read_table;
-use plimsoll_watch::{Bounds, Query, Replica, Replicas, Session, Switch};
+use plimsoll_watch::{Bounds, Query, Replicas, Session, Switch};
 use tokio::sync::Mutex;
 
 use crate::blocking;
 use crate::context::Context;
-use crate::target::folder;
+use crate::target::{Running as RunningTarget, folder};
+use serving::Serving;
 
 use declared::Declared;
 pub(crate) use declared::{check, compare_sec, insufficient_data};
@@ -35,7 +36,7 @@ pub use report::{WatchReport, WatchedMetric};
 pub(crate) struct Watching {
     ledger: Ledger,
     actor: String,
-    switch: PathBuf,
+    serving: Serving,
     every: Duration,
     looking: Mutex<Looking>,
 }
@@ -52,12 +53,22 @@ impl Watching {
     /// # Errors
     /// What is declared cannot be read, where it is looked at cannot be reached,
     /// or no client can be made.
-    pub(crate) async fn of(context: &Context, plan: &Plan) -> Result<Option<Self>, Failure> {
+    pub(crate) async fn of(
+        context: &Context,
+        plan: &Plan,
+        target: &RunningTarget,
+    ) -> Result<Option<Self>, Failure> {
         if plan.deadlines.compare_sec == 0 {
             return Ok(None);
         }
         let environment = context.environment(&plan.environment)?;
         let switch = folder(context, &plan.environment).join("switch");
+        let (serving, via) = match (target.cluster(), &environment.target) {
+            (Some(cluster), Target::Kubernetes(configured)) => {
+                (Serving::pods(cluster, configured), configured.metrics_via)
+            }
+            _ => (Serving::Switch(switch.clone()), MetricsVia::Pod),
+        };
         let releases: Vec<_> = plan.from.iter().chain([&plan.to]).map(declared::told).collect();
         let stable = plan.from.as_ref().map(plimsoll_model::Release::digest);
         let mut session = Session::new(stable, plan.to.digest(), Timestamp::now());
@@ -67,7 +78,7 @@ impl Watching {
         let metrics = |queries: &[Query]| queries.iter().map(|query| query.metric.clone()).collect();
         if !replicas.is_empty() {
             let names = metrics(&replicas);
-            let source = Replicas::new(replicas, Bounds::default())?;
+            let source = serving.reached(Replicas::new(replicas, Bounds::default())?, via);
             session = session.with(Box::new(source), names, window(every));
         }
         if !switched.is_empty() {
@@ -91,34 +102,17 @@ impl Watching {
         Ok(Some(Self {
             ledger: context.ledger.clone(),
             actor: context.actor().to_owned(),
-            switch,
+            serving,
             every,
             looking: Mutex::new(looking),
         }))
-    }
-
-    /// Who receives requests now, as the switch was told.
-    async fn replicas(&self) -> Vec<Replica> {
-        let switch = self.switch.clone();
-        // A table that cannot be read shows nobody, which is no data.
-        let table = blocking("reading the switch's table", move || read_table(&switch).ok().flatten()).await;
-        let entries = table.ok().flatten().map(|table| table.entries).unwrap_or_default();
-        entries
-            .into_iter()
-            .map(|entry| Replica {
-                digest: entry.digest,
-                name: entry.instance,
-                metrics: Some(format!("http://{}/metrics", entry.address)),
-                born: None,
-            })
-            .collect()
     }
 
     async fn look(&self) -> Verdict {
         let mut looking = self.looking.lock().await;
         if looking.last.is_none() || Instant::now() >= looking.next {
             looking.next = Instant::now() + self.every;
-            let replicas = self.replicas().await;
+            let replicas = self.serving.replicas().await;
             looking.session.look(&replicas).await;
             looking.last = Some(looking.session.judge(&Settings::default()));
         }

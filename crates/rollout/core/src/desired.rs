@@ -59,6 +59,11 @@ pub struct Desired {
     /// shares alone need not look at it.
     #[serde(default = "rolling")]
     pub strategy: Strategy,
+    /// The candidate is compared with the stable release before that is
+    /// replaced: none of the stable's instances makes room for one of it. Targets
+    /// that order the steps by the shares alone need not look at it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub beside: bool,
     /// The ledger entry of the decision that allows this rollout.
     #[serde(default)]
     pub decision_entry: u64,

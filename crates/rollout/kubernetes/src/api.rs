@@ -30,6 +30,8 @@ const LARGEST_PAGE: usize = 64 << 20;
 /// Items on a page, and pages in all.
 const PAGE: u32 = 500;
 const MOST_PAGES: usize = 100;
+/// What a pod answers.
+const LARGEST_ANSWER: usize = 16 << 20;
 /// Of a container's output.
 const LARGEST_LOG: usize = 256 << 10;
 /// An answer that takes longer is none.
@@ -273,6 +275,18 @@ impl Api {
         );
         let bytes = self.ask(&operation, Method::GET, &path, None, 2 * LARGEST_LOG).await?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// What a pod answers at a port and a path, through the API server.
+    pub(crate) async fn proxied(
+        &self,
+        pod: &str,
+        port: u16,
+        path: &str,
+    ) -> Result<bytes::Bytes, KubernetesError> {
+        let operation = Operation { resource: "pods/proxy", ..self.operation("get", Kind::POD, Some(pod)) };
+        let pod = Kind::POD.path(&self.namespace, Some(pod));
+        self.ask(&operation, Method::GET, &format!("{pod}:{port}/proxy{path}"), None, LARGEST_ANSWER).await
     }
 
     /// The lines a container writes, as it writes them, from the beginning.

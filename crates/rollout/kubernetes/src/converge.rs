@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! rolling      the workload's image; its own controller replaces the pods
+//! comparing    before that: a second Deployment of a few pods behind the
+//!              user's own selector, which goes when the replacing begins
 //! blue-green   Service bound to the home pods -> second Deployment, preview
 //!              -> all of it ready -> Service bound to it -> home gets the
 //!              image -> Service bound to home -> second Deployment removed
@@ -15,7 +17,8 @@
 mod tests;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use plimsoll_model::{Release, Strategy};
 use plimsoll_rollout_core::{Desired, Fence, Traffic};
 use serde_json::Value;
@@ -111,6 +114,9 @@ pub(crate) fn next(setting: &Setting, desired: &Desired, fence: Fence, view: &Vi
         return write;
     }
     match &roles.candidate {
+        Some(release) if desired.strategy == Strategy::Rolling => {
+            with_a_few(setting, desired, fence, view, home, release, now)
+        }
         Some(release) => with_candidate(setting, desired, fence, view, home, release, now),
         None => without_candidate(setting, desired, fence, view, home, now),
     }
@@ -120,7 +126,8 @@ fn roles(desired: &Desired, kind: WorkloadKind, image: &str, record: &Record) ->
     let text = |release: &Release| release.image.to_string();
     let stable = desired.stable.as_ref().map(|share| &share.release);
     let candidate = desired.candidate.as_ref().map(|share| &share.release);
-    let beside = desired.strategy == Strategy::BlueGreen && kind == WorkloadKind::Deployment;
+    let two = desired.strategy == Strategy::BlueGreen || desired.beside;
+    let beside = two && kind == WorkloadKind::Deployment;
     match (stable, candidate) {
         (_, Some(release)) if !beside => Roles { home: Some(text(release)), candidate: None },
         (None, Some(release)) if text(release) == image => {
@@ -185,19 +192,20 @@ fn with_candidate(
     release: &Release,
     now: Timestamp,
 ) -> Next {
-    let (Workload::Deployment(deployment), Some(service)) = (home, &view.service) else {
-        return Next::Impossible(Box::new(KubernetesError::Unsuitable {
-            object: format!("{} {}", home.kind(), home.name()),
-            reason: "blue-green needs a Deployment and a Service in front of it".into(),
-            hint: "the Service is gone: `kubectl get services` lists them".into(),
-        }));
+    let (deployment, service) = match both(home, view) {
+        Ok(both) => both,
+        Err(error) => return Next::Impossible(error),
     };
     let bind = |slot| Next::Write(Box::new(Write::Bind(manifest::bind(service, Some(slot), fence, now))));
     let holds = view.candidate.as_ref().map(|other| {
         let image = other.metadata.annotations.as_ref().and_then(|a| a.get(names::IMAGE));
         image.is_some_and(|image| *image == release.image.to_string())
     });
+    let ready = view.candidate_workload().is_some_and(|candidate| candidate.is_complete());
     match view.bound_to() {
+        // As the user wrote it: both receive requests while they are compared,
+        // and until the candidate can take them all.
+        None if desired.traffic != Traffic::Stable && holds == Some(true) => {}
         // Pods that do not have the label yet would be without requests.
         None if !home_is_labelled(view) => return Next::Wait("for the home pods to carry their label"),
         None => return bind(names::HOME),
@@ -216,6 +224,7 @@ fn with_candidate(
         fence,
         &setting.environment,
         bounds,
+        None,
         view.candidate.as_ref(),
     );
     if annotation(view.candidate.as_ref().map(|c| &c.metadata), names::MADE_FROM)
@@ -229,15 +238,76 @@ fn with_candidate(
     {
         return Next::Write(Box::new(Write::Preview(preview)));
     }
-    let ready = view.candidate_workload().is_some_and(|candidate| candidate.is_complete());
     match (desired.traffic, view.bound_to()) {
         (Traffic::Stable, Some(Slot::Candidate)) if home_can_serve(view, home, desired) => bind(names::HOME),
-        (Traffic::Candidate | Traffic::Shared, Some(Slot::Home)) if ready => bind(names::CANDIDATE),
-        (Traffic::Candidate | Traffic::Shared, Some(Slot::Home)) => {
+        (Traffic::Shared, Some(Slot::Home)) if ready => unbind(service, fence, now),
+        (Traffic::Candidate, Some(Slot::Home) | None) if ready => bind(names::CANDIDATE),
+        (Traffic::Candidate, Some(Slot::Home) | None) | (Traffic::Shared, Some(Slot::Home)) => {
             Next::Wait("for every pod of the candidate")
         }
         _ => Next::Wait("for the machine"),
     }
+}
+
+/// A few pods of the candidate beside all of the home workload's, behind the
+/// selector that the user wrote: as large a part of the requests as of the pods.
+fn with_a_few(
+    setting: &Setting,
+    desired: &Desired,
+    fence: Fence,
+    view: &View,
+    home: &Workload,
+    release: &Release,
+    now: Timestamp,
+) -> Next {
+    let (deployment, service) = match both(home, view) {
+        Ok(both) => both,
+        Err(error) => return Next::Impossible(error),
+    };
+    // Left by a rollout that did not come to its end.
+    match view.bound_to() {
+        Some(Slot::Candidate) if !home_can_serve(view, home, desired) => {
+            return Next::Wait("for the home pods to serve");
+        }
+        Some(_) => return unbind(service, fence, now),
+        None => {}
+    }
+    let bounds = Bounds::of(desired, home.replicas(), setting.max_surge);
+    let document = manifest::candidate(
+        deployment,
+        &setting.container,
+        release,
+        fence,
+        &setting.environment,
+        bounds,
+        desired.candidate.as_ref().map(|share| share.replicas),
+        view.candidate.as_ref(),
+    );
+    let made_from = annotation(view.candidate.as_ref().map(|c| &c.metadata), names::MADE_FROM);
+    if made_from != document["metadata"]["annotations"][names::MADE_FROM].as_str() {
+        return Next::Write(Box::new(Write::Candidate(document)));
+    }
+    Next::Wait("for the machine")
+}
+
+/// What two workloads of one Service need.
+fn both<'a>(
+    home: &'a Workload,
+    view: &'a View,
+) -> Result<(&'a Deployment, &'a Service), Box<KubernetesError>> {
+    match (home, &view.service) {
+        (Workload::Deployment(deployment), Some(service)) => Ok((deployment, service)),
+        _ => Err(Box::new(KubernetesError::Unsuitable {
+            object: format!("{} {}", home.kind(), home.name()),
+            reason: "two releases side by side need a Deployment and a Service in front of it".into(),
+            hint: "the Service is gone: `kubectl get services` lists them".into(),
+        })),
+    }
+}
+
+/// The Service's selector as the user wrote it.
+fn unbind(service: &Service, fence: Fence, now: Timestamp) -> Next {
+    Next::Write(Box::new(Write::Bind(manifest::bind(service, None, fence, now))))
 }
 
 /// Only the home workload is wanted: rolling, settling, going back.
@@ -258,6 +328,16 @@ fn without_candidate(
             true => bind(service, Some(names::HOME)),
             false => Next::Wait("for the home pods to serve"),
         };
+    }
+    // Back from a release that took part of the requests: it gets none from now
+    // on, and ends what it has.
+    if let (None, Some(other), Some(service)) = (view.bound_to(), &view.candidate, &view.service)
+        && desired.candidate.is_none()
+        && other.metadata.deletion_timestamp.is_none()
+        && home_is_labelled(view)
+        && home_can_serve(view, home, desired)
+    {
+        return bind(service, Some(names::HOME));
     }
     if let Some(other) = &view.candidate {
         let switched = annotation(view.service.as_ref().map(|s| &s.metadata), names::SWITCHED_AT);

@@ -228,7 +228,7 @@ impl KubernetesError {
 
     /// The sentence, with what was expected and found: for places that have
     /// no room for more.
-    pub(crate) fn in_full(&self) -> String {
+    pub fn in_full(&self) -> String {
         let mut text = self.to_string();
         for (word, part) in [("expected", self.expected()), ("found", self.found())] {
             if let Some(part) = part {

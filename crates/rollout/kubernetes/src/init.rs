@@ -1,6 +1,7 @@
 //! A first set of manifests for a service: what `plimsoll init --kubernetes`
 //! writes. Pure.
 
+use plimsoll_model::Strategy;
 use serde_json::json;
 
 use crate::workload::WorkloadKind;
@@ -37,6 +38,10 @@ pub struct Settings {
     /// Whether rollouts are blue/green, which needs to make a second
     /// Deployment and a Service.
     pub blue_green: bool,
+    /// Whether releases are compared.
+    pub compare: bool,
+    /// Whether pods are asked for their metrics through the API server.
+    pub proxy: bool,
     /// Whether migrations run as a Job.
     pub jobs: bool,
 }
@@ -222,23 +227,39 @@ fn scalar(name: &str) -> String {
 /// One rule: group, resource, verbs, and why.
 pub type Rule = (&'static str, &'static str, Vec<&'static str>, &'static str);
 
+/// What rules are needed for.
+#[derive(Debug, Clone, Copy)]
+pub struct Purpose {
+    /// What makes the pods.
+    pub kind: WorkloadKind,
+    /// How releases are rolled out.
+    pub strategy: Strategy,
+    /// Whether releases are compared, which needs pods of both.
+    pub compare: bool,
+    /// Whether pods are asked for their metrics through the API server.
+    pub proxy: bool,
+    /// Whether migrations run as a Job.
+    pub jobs: bool,
+}
+
 /// The rules Plimsoll needs in the namespace, and no other.
-pub fn rules(kind: WorkloadKind, blue_green: bool, jobs: bool) -> Vec<Rule> {
-    let made = |verbs: &[&'static str]| {
-        let mut verbs = verbs.to_vec();
-        if blue_green {
+pub fn rules(purpose: Purpose) -> Vec<Rule> {
+    let Purpose { kind, strategy, compare, proxy, jobs } = purpose;
+    let with = |makes: bool, mut verbs: Vec<&'static str>| {
+        if makes {
             verbs.extend(["create", "delete"]);
         }
         verbs
     };
+    let blue_green = strategy == Strategy::BlueGreen;
     let read = || vec!["get", "list", "watch"];
     let mut rules = match kind {
         WorkloadKind::Deployment => vec![
             (
                 "apps",
                 "deployments",
-                made(&["get", "list", "watch", "patch"]),
-                "the image, and the second Deployment of a blue/green rollout",
+                with(blue_green || compare, vec!["get", "list", "watch", "patch"]),
+                "the image, and a second Deployment for blue/green and for comparing",
             ),
             ("apps", "replicasets", read(), "whose pods are whose, and why some are not made"),
             ("", "pods", read(), "how the pods are"),
@@ -256,9 +277,12 @@ pub fn rules(kind: WorkloadKind, blue_green: bool, jobs: bool) -> Vec<Rule> {
     rules.extend([
         ("", "pods/log", vec!["get"], "last lines of a pod that fails"),
         ("", "events", vec!["list"], "why a pod does not start"),
-        ("", "services", made(&["get", "list", "watch", "patch"]), "who receives requests"),
+        ("", "services", with(blue_green, vec!["get", "list", "watch", "patch"]), "who receives requests"),
         ("discovery.k8s.io", "endpointslices", vec!["list", "watch"], "who really receives requests"),
     ]);
+    if compare && proxy {
+        rules.push(("", "pods/proxy", vec!["get"], "the metrics of both releases"));
+    }
     if jobs {
         rules.push(("batch", "jobs", vec!["get", "list", "watch", "create", "delete"], "migrations"));
     }
@@ -286,7 +310,10 @@ metadata:
 rules:
 "
     );
-    for (group, resource, verbs, why) in rules(WorkloadKind::Deployment, settings.blue_green, settings.jobs) {
+    let strategy = if settings.blue_green { Strategy::BlueGreen } else { Strategy::Rolling };
+    let Settings { compare, proxy, jobs, .. } = *settings;
+    let purpose = Purpose { kind: WorkloadKind::Deployment, strategy, compare, proxy, jobs };
+    for (group, resource, verbs, why) in rules(purpose) {
         let verbs: Vec<String> = verbs.iter().map(|verb| format!("{verb:?}")).collect();
         text.push_str(&format!(
             "  # {why}\n  - apiGroups: [{group:?}]\n    resources: [{resource:?}]\n    verbs: [{}]\n",

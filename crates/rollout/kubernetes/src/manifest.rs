@@ -146,8 +146,10 @@ pub(crate) fn pinned(image: &str) -> Option<Release> {
     image.parse().ok().map(Release::new)
 }
 
-/// The second Deployment of a blue/green rollout: the user's template with the
-/// new image and a label of its own. All of it is ours.
+/// The second Deployment, which lives for one rollout: the user's template with
+/// the new image and a label of its own, and so many pods or as many as the
+/// first one has. All of it is ours.
+#[allow(clippy::too_many_arguments, reason = "each is a part of one document, made at two places")]
 pub(crate) fn candidate(
     home: &Deployment,
     container: &str,
@@ -155,6 +157,7 @@ pub(crate) fn candidate(
     fence: Fence,
     environment: &str,
     bounds: Bounds,
+    pods: Option<u32>,
     existing: Option<&Deployment>,
 ) -> Value {
     let name = home.metadata.name.as_deref().unwrap_or_default();
@@ -202,9 +205,11 @@ pub(crate) fn candidate(
             document["spec"][key] = json!(value);
         }
     }
-    // An autoscaler that makes the first one smaller because the second one
-    // does the work must not shrink the second one.
-    if let Some(existing) = existing.and_then(|existing| existing.spec.as_ref()) {
+    if let Some(pods) = pods {
+        document["spec"]["replicas"] = json!(pods);
+    } else if let Some(existing) = existing.and_then(|existing| existing.spec.as_ref()) {
+        // An autoscaler that makes the first one smaller because the second one
+        // does the work must not shrink the second one.
         let larger = existing.replicas.unwrap_or(1).max(spec.replicas.unwrap_or(1));
         document["spec"]["replicas"] = json!(larger);
     }

@@ -4,6 +4,7 @@
 mod act;
 mod lists;
 mod look;
+mod metrics;
 mod preflight;
 mod survey;
 
@@ -23,6 +24,7 @@ pub use survey::Survey;
 
 use lists::Lists;
 use look::Gathered;
+pub use metrics::{MetricsAt, ServingPod};
 
 /// Which workload of which cluster, and how to go about it.
 #[derive(Debug, Clone)]
@@ -45,6 +47,11 @@ pub struct Options {
     /// Pods that may exist beyond the workload's number while they are
     /// replaced; none: as many as may be missing.
     pub max_surge: Option<u32>,
+    /// Whether releases are compared: a few pods of the new one are then made
+    /// beside the others, by a second Deployment.
+    pub compare: bool,
+    /// Whether pods are asked through the API server.
+    pub proxy: bool,
     /// How often to list where watching is not possible.
     pub poll: Duration,
     /// How long a watch may be silent before it is checked by listing.
@@ -66,6 +73,8 @@ impl Options {
             container: name.into(),
             service: name.into(),
             max_surge: None,
+            compare: false,
+            proxy: false,
             poll: Duration::from_secs(1),
             silence: Duration::from_secs(10),
             settle: Duration::from_secs(5),

@@ -135,7 +135,7 @@ fn sub_kind(kind: &Kind, sub: &str) -> (&'static str, &'static str, &'static str
 fn sub_verbs(sub: &str) -> &'static [&'static str] {
     match sub {
         "eviction" | "binding" | "token" => &["create"],
-        "log" => &["get"],
+        "log" | "proxy" => &["get"],
         _ => &["get", "patch", "update"],
     }
 }

@@ -261,6 +261,19 @@ fn resource(
             drop(held);
             return watching::log(world, asked, target);
         }
+        "get" if target.subresource == "proxy" => {
+            // `NAME` or `NAME:PORT`; every port answers alike.
+            let pod = target.name.split(':').next().unwrap_or_default();
+            let answered = held.request_pod(&target.namespace, pod, &target.rest);
+            return match answered.code {
+                0 => Err(Failure::new(
+                    503,
+                    "ServiceUnavailable",
+                    format!("error trying to reach service: {}", answered.body),
+                )),
+                code => Ok(typed(code, "text/plain; version=0.0.4; charset=utf-8", answered.body)),
+            };
+        }
         "get" => get(&held, target)?,
         _ if !kind.only.is_empty() => reviews::answer(&held, kind, &actor, asked.value()?)?,
         _ => {

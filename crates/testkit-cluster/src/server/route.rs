@@ -10,6 +10,8 @@ pub(super) struct Target {
     pub(super) namespace: String,
     pub(super) name: String,
     pub(super) subresource: String,
+    /// What follows a subresource that leads on, `proxy`; with a slash before it.
+    pub(super) rest: String,
 }
 
 impl Target {
@@ -30,7 +32,12 @@ impl Target {
             }
             rest => ("", rest),
         };
+        let mut onwards = String::new();
         let (plural, name, subresource) = match rest {
+            [plural, name, "proxy", path @ ..] => {
+                onwards = format!("/{}", path.join("/"));
+                (*plural, *name, "proxy")
+            }
             [plural] => (*plural, "", ""),
             [plural, name] => (*plural, *name, ""),
             [plural, name, subresource] => (*plural, *name, *subresource),
@@ -40,7 +47,13 @@ impl Target {
             .filter(|kind| kind.version == version && (kind.namespaced || namespace.is_empty()))
             .filter(|kind| subresource.is_empty() || kind.subresources.contains(&subresource))
             .ok_or_else(Failure::no_resource)?;
-        Ok(Self { kind, namespace: namespace.into(), name: name.into(), subresource: subresource.into() })
+        Ok(Self {
+            kind,
+            namespace: namespace.into(),
+            name: name.into(),
+            subresource: subresource.into(),
+            rest: onwards,
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! A cluster: whether it answers, what it allows, and whether a rollout could
 //! begin.
 
-use plimsoll_config::{Environment, Kubernetes};
+use plimsoll_config::{Environment, Kubernetes, MetricsVia};
 use plimsoll_model::{Diagnose as _, Failure};
 use plimsoll_rollout_kubernetes::{KubernetesTarget, Operation, Options, Survey};
 
@@ -16,6 +16,8 @@ pub(super) fn findings(environment: &Environment, kubernetes: &Kubernetes) -> Re
         workload: kubernetes.deployment.clone(),
         container: kubernetes.container.clone(),
         service: kubernetes.service.clone(),
+        compare: environment.watch.as_ref().is_some_and(|watch| !watch.metrics.is_empty()),
+        proxy: kubernetes.metrics_via == MetricsVia::Api,
         ..Options::new(&environment.name, &kubernetes.namespace, &kubernetes.deployment)
     };
     runtime()?.block_on(async {

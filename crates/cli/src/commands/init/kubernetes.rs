@@ -1,6 +1,8 @@
 //! `plimsoll init --kubernetes ENV`: the first manifests for an environment.
 
-use plimsoll_config::{Config, Environment, ImageSource, Kubernetes, Loaded, Project, Protocol, Target};
+use plimsoll_config::{
+    Config, Environment, ImageSource, Kubernetes, Loaded, MetricsVia, Project, Protocol, Target,
+};
 use plimsoll_image::{ShortSha, Source};
 use plimsoll_model::{Failure, RepositoryType, Strategy};
 use plimsoll_pipeline::existing_ledger;
@@ -69,6 +71,8 @@ fn settings(
         replicas: environment.replicas,
         drain_sec: u32::try_from(environment.bounds.drain.as_secs()).unwrap_or(u32::MAX),
         blue_green: environment.strategy == Strategy::BlueGreen,
+        compare: environment.watch.as_ref().is_some_and(|watch| !watch.metrics.is_empty()),
+        proxy: kubernetes.metrics_via != MetricsVia::Pod,
         jobs: false,
     }
 }

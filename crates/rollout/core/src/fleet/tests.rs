@@ -25,6 +25,7 @@ fn desired(stable: Option<(u8, u32)>, candidate: Option<(u8, u32)>, traffic: Tra
         max_surge: 1,
         replicas: 2,
         strategy: plimsoll_model::Strategy::Rolling,
+        beside: false,
         decision_entry: 1,
         drain_sec: 5,
     }

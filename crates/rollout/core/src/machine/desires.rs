@@ -82,6 +82,7 @@ pub fn desired_for(plan: &Plan, state: &State) -> Option<Desired> {
         max_surge: if rolling { plan.max_unavailable.max(1) } else { all.max(old) },
         replicas,
         strategy: plan.strategy,
+        beside: compares(plan) && matches!(state.phase, Phase::Expanding | Phase::Comparing),
         decision_entry: plan.decision_entry,
         drain_sec: plan.deadlines.drain_sec,
     })

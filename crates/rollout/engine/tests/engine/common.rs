@@ -145,6 +145,7 @@ impl World {
             max_surge: 1,
             replicas,
             strategy: plimsoll_model::Strategy::Rolling,
+            beside: false,
             decision_entry: 1,
             drain_sec: 2,
         }

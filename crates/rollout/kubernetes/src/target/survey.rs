@@ -4,6 +4,7 @@ use plimsoll_model::Strategy;
 
 use super::KubernetesTarget;
 use crate::error::{KubernetesError, Operation};
+use crate::init::Purpose;
 use crate::workload::WorkloadKind;
 
 /// What the API server says about itself and about whoever asks.
@@ -43,7 +44,7 @@ impl KubernetesTarget {
             answer => answer?,
         };
         let kind = self.workload().await.map_or(WorkloadKind::Deployment, |home| home.kind());
-        let asked = self.rules_asked(kind, strategy, jobs).await;
+        let asked = self.rules_asked(self.purpose(kind, strategy, jobs)).await;
         let refused = |needed: bool| {
             let refused = asked.iter().filter(|rule| rule.allowed == Some(false) && rule.needed == needed);
             refused.map(|rule| rule.operation.clone()).collect()
@@ -58,10 +59,14 @@ impl KubernetesTarget {
         })
     }
 
+    /// What the rules are needed for.
+    pub(super) fn purpose(&self, kind: WorkloadKind, strategy: Strategy, jobs: bool) -> Purpose {
+        Purpose { kind, strategy, compare: self.options.compare, proxy: self.options.proxy, jobs }
+    }
+
     /// Asks for every rule of the Role whether it is there.
-    pub(super) async fn rules_asked(&self, kind: WorkloadKind, strategy: Strategy, jobs: bool) -> Vec<Asked> {
-        let rules = crate::init::rules(kind, strategy == Strategy::BlueGreen, jobs);
-        let asked = rules.into_iter().flat_map(|(group, resource, verbs, _)| {
+    pub(super) async fn rules_asked(&self, purpose: Purpose) -> Vec<Asked> {
+        let asked = crate::init::rules(purpose).into_iter().flat_map(|(group, resource, verbs, _)| {
             verbs.into_iter().map(move |verb| (group, resource, verb))
         });
         let asked = asked.map(|(group, resource, verb)| async move {

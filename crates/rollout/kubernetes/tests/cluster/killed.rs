@@ -29,8 +29,9 @@ impl<F: Future> Future for Killed<F> {
 }
 
 /// Runs with a new process each time, killed after `polls`, until one ends.
-async fn to_its_end(scene: &Scene, strategy: Strategy, polls: usize) -> (End, usize) {
-    let record = scene.record(strategy, Some(1), 9);
+async fn to_its_end(scene: &Scene, strategy: Strategy, compare_sec: u32, polls: usize) -> (End, usize) {
+    let mut record = scene.record(strategy, Some(1), 9);
+    record.deadlines.compare_sec = compare_sec;
     for process in 1..60 {
         let (plan, state) = match unfinished(&*scene.ledger.lock().unwrap()).unwrap() {
             Some(left) => (left.plan, left.state),
@@ -53,9 +54,9 @@ async fn to_its_end(scene: &Scene, strategy: Strategy, polls: usize) -> (End, us
 async fn a_process_killed_anywhere_is_gone_on_from() {
     let mut killed = 0;
     for strategy in [Strategy::Rolling, Strategy::BlueGreen] {
-        for polls in [11, 37, 67, 151] {
+        for (polls, compare_sec) in [(11, 0), (37, 0), (67, 0), (151, 0), (23, 3), (90, 3), (211, 3)] {
             let scene = Scene::new();
-            let (end, processes) = to_its_end(&scene, strategy, polls).await;
+            let (end, processes) = to_its_end(&scene, strategy, compare_sec, polls).await;
             killed += processes - 1;
             let notes = scene.notes.lock().unwrap().clone();
             assert_eq!(end, End::Committed, "{strategy}, {polls} polls: {notes:#?}");

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod comparing;
 mod faults;
 mod jobs;
 mod killed;

@@ -59,6 +59,8 @@ pub(crate) fn settings(image: &str) -> Settings {
         replicas: 3,
         drain_sec: 10,
         blue_green: true,
+        compare: false,
+        proxy: false,
         jobs: true,
     }
 }
