@@ -73,6 +73,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "watch",
         ],
     ),
+    ("server", &["config", "model", "pipeline", "rollout-kubernetes"]),
     (
         "cli",
         &[
@@ -102,6 +103,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "rollout-local",
             "rollout-migrate",
             "rollout-switch",
+            "server",
             "watch",
         ],
     ),

@@ -4,6 +4,7 @@ mod backfill;
 mod contract;
 mod migrate;
 mod release;
+mod serve;
 mod watch;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ pub(crate) use backfill::{Backfill, VacuumsWaitedFor};
 pub(crate) use contract::{Contract, Form};
 pub(crate) use migrate::{Adopt, Lint, Migrate, RunMigrations, Which};
 pub(crate) use release::{Changelog, Release, VersionCommand};
+pub(crate) use serve::Serve;
 pub(crate) use watch::Watch;
 
 /// One commit of a containerised service to production, and back.
@@ -161,6 +163,8 @@ pub(crate) enum Command {
     Doctor,
     /// Run the embedded OCI registry alone
     Registry(Registry),
+    /// Serve metrics, probes and a cluster's admission, and look for drift, until Ctrl-C
+    Serve(Serve),
     /// The whole path on this machine, with nothing else installed
     Demo(Demo),
     /// Bring an environment back as its last rollout left it, e.g. after a reboot
@@ -191,6 +195,9 @@ pub(crate) struct Init {
     /// The path that answers 2xx when a pod may serve
     #[arg(long, value_name = "PATH", requires = "kubernetes")]
     pub(crate) health: Option<String>,
+    /// Print the manifests of admission in a cluster; IMAGE holds the plimsoll binary
+    #[arg(long, value_name = "IMAGE", conflicts_with_all = ["systemd", "kubernetes", "force"])]
+    pub(crate) admission: Option<String>,
 }
 
 /// Events on standard output while work goes on.

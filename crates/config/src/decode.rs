@@ -12,6 +12,7 @@ use crate::origin::{Origin, Row};
 use crate::policy::{self, Policy};
 use crate::project::{Project, all_or_nothing};
 use crate::record::{self, Ledger};
+use crate::serve::{self, Admission, Serve};
 use crate::table::{Findings, Table};
 use crate::trust::{self, Signing, Verification};
 
@@ -28,6 +29,10 @@ pub struct Config {
     pub policy: Policy,
     /// `[ledger]`.
     pub ledger: Ledger,
+    /// `[serve]`.
+    pub serve: Serve,
+    /// `[admission]`.
+    pub admission: Admission,
     /// `[environments.<name>]`, by name.
     pub environments: BTreeMap<String, Environment>,
 }
@@ -73,13 +78,15 @@ impl<T> Loaded<T> {
 impl Project {
     /// Reads the bytes of a commit's own `plimsoll.toml`. What is the
     /// operator's (`[environments]`, `[signing]`, `[verification]`,
-    /// `[policy]`, `[ledger]`) is left aside, there and in `overlays`.
+    /// `[policy]`, `[ledger]`, `[serve]`, `[admission]`) is left aside, there and in `overlays`.
     ///
     /// # Errors
     /// Everything that is wrong with the rest, at once.
     pub fn for_build(bytes: &[u8], overlays: &Overlays) -> Result<Loaded<Self>, ConfigError> {
         load(FILE_NAME.into(), bytes.to_vec(), overlays, |root| {
-            for operators in ["signing", "verification", "policy", "ledger", "environments"] {
+            for operators in
+                ["signing", "verification", "policy", "ledger", "serve", "admission", "environments"]
+            {
                 root.skip(operators);
             }
             Self::read(root)
@@ -122,6 +129,8 @@ impl Config {
         let signing = root.table("signing").map(trust::signing);
         let verification = root.table_or_empty("verification").and_then(trust::verification);
         let ledger = root.table_or_empty("ledger").and_then(record::ledger);
+        let serve = root.table_or_empty("serve").and_then(serve::serve);
+        let admission = root.table_or_empty("admission").and_then(serve::admission);
         let policy = root.table_or_empty("policy").and_then(policy::policy);
         // A policy that is wrong is reported; the environments are read all the same.
         let general = policy.clone().unwrap_or_default();
@@ -133,6 +142,8 @@ impl Config {
             verification: verification?,
             policy: policy?,
             ledger: ledger?,
+            serve: serve?,
+            admission: admission?,
             environments: environments.unwrap_or_default(),
             signing: all_or_nothing(signing)?,
             project: project?,

@@ -43,6 +43,7 @@ mod policy;
 mod project;
 mod record;
 mod secret;
+mod serve;
 mod suggest;
 mod table;
 mod trust;
@@ -68,5 +69,6 @@ pub use project::{
 };
 pub use record::{Contract, Database, DatabaseUrl, Ledger, MigrationLayout, Migrations, SqlDialect};
 pub use secret::{SecretContext, SecretError, SecretSource};
+pub use serve::{Admission, AdmissionMode, AdmissionTls, Answer, ExemptImage, RepositoryPattern, Serve};
 pub use trust::{Identity, Role, SignWith, Signing, TrustedKey, Verification, VerificationMode};
 pub use watch::{Metric, OnInsufficientData, Prometheus, Source, Traces, Watch, Worse};

@@ -51,6 +51,14 @@ const EVERY_TABLE: &str = r#"
     zzzzzzzzzzzz = 1
     [ledger]
     zzzzzzzzzzzz = 1
+    [serve]
+    zzzzzzzzzzzz = 1
+    [admission]
+    zzzzzzzzzzzz = 1
+    [[admission.exempt_images]]
+    zzzzzzzzzzzz = 1
+    [admission.tls]
+    zzzzzzzzzzzz = 1
     [environments.local]
     target = "local"
     listen = "127.0.0.1:1"

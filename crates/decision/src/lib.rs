@@ -49,6 +49,15 @@ pub struct Verdict {
     pub approved: Option<Approved>,
 }
 
+/// Applies the rules that are about an image by itself, with what somebody
+/// answers for (POL-1): an admission's verdict. It is no approval of a rollout.
+pub fn decide_image(facts: &Facts) -> Decision {
+    let about = RULES.iter().filter(|rule| rule.is_about_image());
+    let mut checks: Vec<_> = about.filter_map(|rule| rule.check(facts)).collect();
+    policy::apply_overrides(facts, &mut checks);
+    Decision::from_checks(checks)
+}
+
 /// Applies every rule to the facts (DEP-1).
 pub fn decide(facts: &Facts) -> Verdict {
     let mut checks: Vec<_> = RULES.iter().filter_map(|rule| rule.check(facts)).collect();

@@ -5,6 +5,7 @@
 //! commit -> image -> evidence -> decision -> rollout -> ledger
 //! ```
 
+mod admission;
 mod build;
 mod context;
 pub mod contract;
@@ -34,6 +35,7 @@ use plimsoll_model::event::{RolloutKind, RolloutOutcome};
 use plimsoll_model::{Failure, Progress};
 use plimsoll_rollout_core::State;
 
+pub use admission::ImageJudge;
 pub use build::{BuildRequest, build, push};
 pub use context::{Context, Options, STATE_FOLDER, account, existing_ledger, open_ledger, reader};
 pub use error::{PAGES, PipelineError};
@@ -42,7 +44,7 @@ pub use image::Named;
 pub use report::RolloutReport;
 pub use rollback::rollback;
 pub use sign::{SignReport, attest, sign};
-pub use status::{show, status};
+pub use status::{drift_of as drift, show, status};
 pub use target::{REPLICA_COMMAND, SWITCH_COMMAND, revive, stop};
 pub use verify::{EvidenceReport, VerifyReport, VerifyRequest, verify};
 

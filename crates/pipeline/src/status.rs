@@ -99,6 +99,24 @@ async fn of_environment(context: &Context, environment: &Environment) -> Result<
     })
 }
 
+/// Whether what runs in one environment is what the ledger says, and nothing else.
+///
+/// # Errors
+/// When there is no such environment or the ledger cannot be read. A target
+/// that cannot be asked is part of the answer.
+pub async fn drift_of(context: &Context, environment: &str) -> Result<Drift, Failure> {
+    let environment = context.environment(environment)?;
+    let (ledger, name) = (context.ledger.clone(), environment.name.clone());
+    let (current, deployed) = blocking("reading the ledger", move || {
+        Ok::<_, Failure>((ledger.current(&name)?, ledger.deployed_before(&name, MOST_WAYS_BACK + 1)?))
+    })
+    .await??;
+    Ok(match RunningTarget::open(context, environment) {
+        Ok(target) => drift(&target, current.as_ref(), &deployed).await,
+        Err(failure) => Drift::Unknown { reason: failure.to_string() },
+    })
+}
+
 /// Whether the next command would have to wait for it.
 fn is_held(context: &Context, environment: &Environment, lock: &Lock) -> bool {
     let presence = Presence::new(&target::folder(context, &environment.name));

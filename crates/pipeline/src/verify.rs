@@ -2,7 +2,7 @@
 //! still build to the same bytes? (TAG-2, DIG-2, BLD-2, BLD-4)
 
 use jiff::Timestamp;
-use plimsoll_decision::{EnvironmentFacts, EvidenceFacts, Facts, RULES, Recorded, Relation, Request};
+use plimsoll_decision::{EnvironmentFacts, EvidenceFacts, RULES, Recorded, Request};
 use plimsoll_evidence_trust::{Outcome, Role, Step, predicate};
 use plimsoll_model::event::RolloutKind;
 use plimsoll_model::{
@@ -140,11 +140,8 @@ impl VerifyReport {
     }
 }
 
-/// The guard's rules that speak about an image rather than an environment.
-const ABOUT_IMAGES: [&str; 15] = [
-    "GRD-001", "GRD-002", "GRD-003", "TAG-001", "TAG-002", "DIG-002", "GRD-005", "SIG-001", "SIG-003",
-    "GRD-008", "PRV-001", "PRV-002", "SBM-001", "SBM-002", "SBM-003",
-];
+/// Rules about an image that need an environment: a verification has none.
+const OF_ENVIRONMENTS: [&str; 3] = ["GRD-004", "GRD-007", "SIG-002"];
 
 /// Verifies an image against its record, and against its commit.
 ///
@@ -155,27 +152,8 @@ pub async fn verify(context: &Context, request: VerifyRequest) -> Result<VerifyR
     let (repository, repository_type) = place(context, &request, recorded.as_ref());
     let step = Progress::start(context, "verify", format!("{} in {repository}", request.sha.short()));
     let reader = context.reader(&repository)?;
-    let store = context.store()?;
-    let (full_tag, short_tag) = gather::of_registry(&reader, &store, &request.sha).await;
     let since = known_since(context, &request.sha).await?;
-    let pieces = match full_tag.found() {
-        Some(found) => {
-            let trust = evidence::trust::trust(context).await?;
-            Some(evidence::found::pieces(&reader, &store, found.digest, trust, since).await?)
-        }
-        None => None,
-    };
-    let proven = match &pieces {
-        Some(pieces) => Some(gather::evidence_of(context, pieces).await),
-        None => None,
-    };
-    // Where nobody here knows the build, the image itself may.
-    let recorded = recorded.or_else(|| {
-        let (metadata, source) = pieces.as_ref().and_then(evidence::facts::record)?;
-        Some(Recorded { metadata, source })
-    });
-    let facts = Facts {
-        at: Timestamp::now(),
+    let about = gather::image::About {
         request: Request {
             environment: String::new(),
             sha: request.sha.clone(),
@@ -188,24 +166,13 @@ pub async fn verify(context: &Context, request: VerifyRequest) -> Result<VerifyR
             clean_build: false,
         },
         recorded: recorded.map_or(Lookup::Absent, Lookup::Found),
-        full_tag,
-        short_tag,
-        on_main_branch: Lookup::Absent,
-        running: None,
-        relation: Lookup::Found(Relation::First),
-        deployed_before: false,
-        on_target: Lookup::Absent,
-        evidence: proven,
-        verified_before: None,
-        regressed: None,
-        contract: None,
-        schema: None,
-        version: None,
-        policy: Some(gather::policy::configured(&context.config.config, &context.config.config.policy)),
+        policy: gather::policy::configured(&context.config.config, &context.config.config.policy),
+        known_since: since,
     };
+    let (facts, pieces) = gather::image::facts(context, &reader, about).await?;
     let mut checks: Vec<_> = RULES
         .iter()
-        .filter(|rule| ABOUT_IMAGES.contains(&rule.page.code))
+        .filter(|rule| rule.is_about_image() && !OF_ENVIRONMENTS.contains(&rule.page.code))
         .filter_map(|rule| rule.check(&facts))
         .collect();
     if let (Some(named), Some(found)) = (request.digest, facts.full_tag.found()) {
@@ -238,7 +205,8 @@ pub async fn verify(context: &Context, request: VerifyRequest) -> Result<VerifyR
     })
 }
 
-fn named_digest(named: Digest, found: Digest) -> plimsoll_model::Check {
+/// Whether the tag points to the image that was named.
+pub(crate) fn named_digest(named: Digest, found: Digest) -> plimsoll_model::Check {
     let same = named == found;
     plimsoll_model::Check {
         code: "DIG-002".into(),

@@ -34,6 +34,7 @@ pub(crate) fn pages() -> Vec<&'static Page> {
         plimsoll_pipeline::release::PAGES,
         plimsoll_registry::client::PAGES,
         plimsoll_registry::server::PAGES,
+        plimsoll_server::PAGES,
         plimsoll_release::RULE_PAGES,
         plimsoll_release::changelog::PAGES,
         plimsoll_rollout_backfill::PAGES,

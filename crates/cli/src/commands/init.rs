@@ -18,6 +18,9 @@ pub(crate) fn run(session: &Session, arguments: &Init) -> Result<u8, Failure> {
     if let Some(environment) = &arguments.kubernetes {
         return kubernetes::print(session, arguments, environment);
     }
+    if let Some(image) = &arguments.admission {
+        return super::serve::manifests(session, image);
+    }
     let directory = session.directory();
     let path = directory.join(FILE_NAME);
     if path.exists() && !arguments.force {

@@ -19,6 +19,7 @@ mod policy;
 mod registry;
 mod rollout;
 mod sbom;
+mod serve;
 mod show;
 mod sign;
 mod stats;
@@ -90,6 +91,7 @@ pub(crate) fn run(cli: Cli) -> u8 {
         Command::Config(arguments) => config::run(&session, &arguments),
         Command::Doctor => doctor::run(&session),
         Command::Registry(arguments) => registry::run(&session, &arguments),
+        Command::Serve(arguments) => serve::run(&session, &arguments),
         Command::Demo(arguments) => demo::run(&session, &arguments),
         Command::Up(arguments) => rollout::up(&session, &arguments),
         Command::Down(arguments) => rollout::down(&session, &arguments),

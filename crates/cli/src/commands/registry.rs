@@ -35,7 +35,8 @@ pub(crate) fn run(session: &Session, arguments: &Registry) -> Result<u8, Failure
     })
 }
 
-async fn stopped() {
+/// Ends at Ctrl-C or SIGTERM.
+pub(crate) async fn stopped() {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))

@@ -328,6 +328,22 @@ fn what_needs_no_commit() {
     says!(world, ["config", "show", "--origin", "--set", "repository.main_branch=trunk"], @r#"
     exit 0
     -- stdout
+    admission.allow_for  10m  default
+    admission.budget  8s  default
+    admission.exempt_namespaces  []  default
+    admission.listen  127.0.0.1:8443  default
+    admission.max_cached  20000  default
+    admission.max_lookups  8  default
+    admission.mode  enforce  default
+    admission.namespace  plimsoll  default
+    admission.other_namespaces  allow  default
+    admission.patch_bundle  true  default
+    admission.refuse_for  5s  default
+    admission.resolve_tags  false  default
+    admission.service  plimsoll-admission  default
+    admission.tls.validity  30d  default
+    admission.unknown  deny  default
+    admission.webhook  plimsoll-admission  default
     build.command  printf 'COMMIT=%s
     ' $PLIMSOLL_COMMIT | cat - behaviour > service.conf  plimsoll.toml:9
     build.timeout  1m  plimsoll.toml:10
@@ -381,6 +397,9 @@ fn what_needs_no_commit() {
     sbom.policy.fail_on  high  default
     sbom.policy.fixable_only  false  default
     sbom.policy.uncovered  warn  default
+    serve.drift_interval  1m  default
+    serve.drift_timeout  30s  default
+    serve.listen  127.0.0.1:8686  default
     service.name  echo  plimsoll.toml:2
     verification.min_samples  10  default
     verification.mode  auto  default

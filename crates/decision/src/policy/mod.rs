@@ -119,7 +119,20 @@ pub const PAGES: &[Page] = &[
     overrides::PAGE,
 ];
 
+/// The rules that speak about an image, wherever it is to run: a verification
+/// and an admission apply these, a deployment applies all.
+const ABOUT_IMAGES: [&str; 18] = [
+    "GRD-001", "GRD-002", "GRD-003", "GRD-004", "TAG-001", "TAG-002", "DIG-002", "GRD-005", "GRD-007",
+    "SIG-001", "SIG-002", "SIG-003", "GRD-008", "PRV-001", "PRV-002", "SBM-001", "SBM-002", "SBM-003",
+];
+
 impl Rule {
+    /// Whether it speaks about an image by itself, not about the step from what
+    /// runs to what is to run.
+    pub fn is_about_image(&self) -> bool {
+        ABOUT_IMAGES.contains(&self.page.code)
+    }
+
     /// The check, or nothing where the rule does not apply to these facts.
     pub fn check(&self, facts: &Facts) -> Option<Check> {
         let judgement = (self.judge)(facts)?;
@@ -234,7 +247,7 @@ pub(crate) mod tests {
     use crate::{
         AdvisoryPolicy, AdvisorySeverity, Coverage, EnvironmentFacts, EvidenceFacts, ManifestFacts,
         PendingMigration, PolicyFacts, ProvenanceFacts, RecordFacts, Recorded, Relation, Request, ScanFacts,
-        SchemaFacts, Signed, VerificationMode, VerificationPolicy, WayBackFacts, decide,
+        SchemaFacts, Signed, VerificationMode, VerificationPolicy, WayBackFacts, decide, decide_image,
     };
 
     pub(crate) const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -490,6 +503,21 @@ pub(crate) mod tests {
             let approved = verdict.approved.unwrap();
             let expected = format!("registry.example.com/acme/payouts:{SHA}@{DIGEST}");
             assert_eq!(approved.release().to_string(), expected);
+        }
+    }
+
+    /// POL-1: what refuses an image at a deployment refuses it at an admission.
+    #[test]
+    fn an_image_is_judged_by_the_rules_of_a_deployment() {
+        let mut unsigned = mandatory(with_evidence(good(), |evidence| evidence.signature = Proof::Missing));
+        unsigned.on_main_branch = Lookup::Unknown("no repository here".into());
+        let of_image = decide_image(&unsigned);
+        assert_eq!(of_image.failures().map(|check| check.code.as_str()).collect::<Vec<_>>(), ["SIG-001"]);
+        let of_deployment = decide(&unsigned).decision;
+        assert!(of_image.checks.iter().all(|check| of_deployment.checks.contains(check)));
+        assert!(decide_image(&good()).allowed);
+        for code in super::ABOUT_IMAGES {
+            assert!(RULES.iter().any(|rule| rule.page.code == code), "{code}");
         }
     }
 

@@ -25,6 +25,7 @@ use crate::policy::Approval;
 use crate::release::version_facts;
 use crate::{blocking, evidence};
 
+pub(crate) mod image;
 pub(crate) mod policy;
 pub(crate) mod release;
 mod schema;
@@ -167,7 +168,7 @@ pub(crate) async fn facts(context: &Context, asked: &Asked, target: &dyn OnTarge
     })
 }
 
-fn environment_facts(context: &Context, environment: &Environment) -> EnvironmentFacts {
+pub(crate) fn environment_facts(context: &Context, environment: &Environment) -> EnvironmentFacts {
     let repositories = &context.config.config.project.repository;
     EnvironmentFacts {
         repository: repositories.get(environment.repository).clone(),
@@ -234,19 +235,20 @@ pub(crate) async fn evidence_of(context: &Context, pieces: &Pieces) -> EvidenceF
 /// How many releases that ran are looked at for ways back.
 const MOST_RELEASES: usize = 11;
 
-struct OfLedger {
-    deployed: Vec<plimsoll_ledger::views::Deployed>,
-    regressed: Option<Regressed>,
-    known_since: Option<Timestamp>,
-    recorded: Lookup<Recorded>,
-    running: Option<Release>,
-    deployed_before: bool,
-    coverage: plimsoll_decision::Coverage,
-    overrides: Vec<plimsoll_decision::Override>,
-    verified_before: Option<VerifiedBefore>,
+/// What the ledger knows of a commit in an environment.
+pub(crate) struct OfLedger {
+    pub(crate) deployed: Vec<plimsoll_ledger::views::Deployed>,
+    pub(crate) regressed: Option<Regressed>,
+    pub(crate) known_since: Option<Timestamp>,
+    pub(crate) recorded: Lookup<Recorded>,
+    pub(crate) running: Option<Release>,
+    pub(crate) deployed_before: bool,
+    pub(crate) coverage: plimsoll_decision::Coverage,
+    pub(crate) overrides: Vec<plimsoll_decision::Override>,
+    pub(crate) verified_before: Option<VerifiedBefore>,
 }
 
-fn of_ledger(
+pub(crate) fn of_ledger(
     ledger: &Ledger,
     asked: &Asked,
     kind: RepositoryType,

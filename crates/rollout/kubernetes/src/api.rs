@@ -20,6 +20,7 @@ use crate::error::{KubernetesError, Operation};
 use crate::names::FIELD_MANAGER;
 
 pub(crate) use connect::Connection;
+pub use connect::client;
 use stream::{change, lines};
 use transport::parse;
 

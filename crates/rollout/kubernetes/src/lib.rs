@@ -19,6 +19,7 @@ mod view;
 mod watch;
 mod workload;
 
+pub use api::client;
 pub use diagnosis::{Finding, diagnose, event_lines, not_created};
 pub use drift::{Drift, DriftFacts, RunningPod, counted};
 pub use error::{KubernetesError, Operation};

@@ -129,6 +129,15 @@ impl Connection {
     }
 }
 
+/// A client for whoever needs one beside the target: the kubeconfig's context,
+/// its current one, or the pod's own account.
+///
+/// # Errors
+/// The kubeconfig cannot be read, has no such context, or its login fails.
+pub async fn client(context: Option<String>) -> Result<Client, KubernetesError> {
+    Connection::new(context, None).connect().await
+}
+
 fn is_missing(error: &KubeconfigError) -> bool {
     match error {
         KubeconfigError::FindPath => true,

@@ -1,0 +1,161 @@
+//! The authority in the cluster's webhook configurations, so that the API
+//! server trusts the webhook.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration, WebhookClientConfig,
+};
+use kube::api::{Api, PostParams};
+use kube::{Client, Resource};
+use plimsoll_config::Admission as Settings;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::metrics::Metrics;
+
+/// Authorities that are kept in one bundle: one for each server behind the
+/// Service, and those of a few that were before.
+const MOST_AUTHORITIES: usize = 8;
+/// Somebody may apply the manifests again, without a bundle.
+const AGAIN: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whether the cluster trusts the webhook; none: it has.
+pub(crate) type Trouble = Arc<Mutex<Option<String>>>;
+
+/// Writes the authority, and looks again for ever.
+pub(crate) async fn keep(settings: Settings, authority: String, metrics: Arc<Metrics>, trouble: Trouble) {
+    let mut pause = Duration::from_millis(500);
+    loop {
+        let written = tokio::time::timeout(PATIENCE, write(&settings, &authority)).await;
+        let written = written.unwrap_or_else(|_| Err("the API server did not answer in time".into()));
+        metrics.bundle(written.is_ok());
+        let was = {
+            let mut trouble = trouble.lock().expect("no holder of this lock panics");
+            std::mem::replace(&mut *trouble, written.as_ref().err().cloned())
+        };
+        match written {
+            Ok(changed) => {
+                if changed {
+                    tracing::info!(webhook = %settings.webhook, "the authority was written into the webhook configurations");
+                }
+                pause = Duration::from_millis(500);
+                tokio::time::sleep(AGAIN).await;
+            }
+            Err(why) => {
+                if was.as_deref() != Some(why.as_str()) {
+                    tracing::warn!(%why, "ADM-006 the authority is not in the webhook configurations");
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(AGAIN);
+            }
+        }
+    }
+}
+
+/// Whether anything had to be changed.
+async fn write(settings: &Settings, authority: &str) -> Result<bool, String> {
+    let client = plimsoll_rollout_kubernetes::client(settings.context.clone())
+        .await
+        .map_err(|error| error.to_string())?;
+    let name = &settings.webhook;
+    let validating = into::<ValidatingWebhookConfiguration>(&client, name, authority, |object| {
+        object.webhooks.iter_mut().flatten().map(|webhook| &mut webhook.client_config).collect()
+    });
+    let mutating = into::<MutatingWebhookConfiguration>(&client, name, authority, |object| {
+        object.webhooks.iter_mut().flatten().map(|webhook| &mut webhook.client_config).collect()
+    });
+    let (validating, mutating) = tokio::join!(validating, mutating);
+    let missing = |kind: &str| {
+        format!("there is no {kind} `{name}`; `plimsoll init --admission IMAGE | kubectl apply -f -`")
+    };
+    let validating = validating?.ok_or_else(|| missing("ValidatingWebhookConfiguration"))?;
+    let mutating = mutating?;
+    if settings.resolve_tags && mutating.is_none() {
+        return Err(missing("MutatingWebhookConfiguration"));
+    }
+    Ok(validating || mutating == Some(true))
+}
+
+async fn into<K>(
+    client: &Client,
+    name: &str,
+    authority: &str,
+    configs: impl Fn(&mut K) -> Vec<&mut WebhookClientConfig>,
+) -> Result<Option<bool>, String>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::ClusterResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned
+        + Serialize,
+{
+    let api: Api<K> = Api::all(client.clone());
+    let failed = |error: kube::Error| match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    };
+    let Some(mut object) = api.get_opt(name).await.map_err(failed)? else { return Ok(None) };
+    let mut changed = false;
+    for config in configs(&mut object) {
+        let present = config.ca_bundle.take().unwrap_or_default().0;
+        let wanted = with(&present, authority);
+        changed |= wanted.as_bytes() != present;
+        config.ca_bundle = Some(ByteString(wanted.into_bytes()));
+    }
+    if changed {
+        // With its resourceVersion: what somebody else changed meanwhile is read again.
+        api.replace(name, &PostParams::default(), &object).await.map_err(failed)?;
+    }
+    Ok(Some(changed))
+}
+
+/// The bundle with the authority in it, newest last. What is no certificate is
+/// left out: the API server refuses a bundle that holds nothing else.
+fn with(present: &[u8], authority: &str) -> String {
+    const END: &str = "-----END CERTIFICATE-----";
+    let text = String::from_utf8_lossy(present);
+    let certificates = text.split_inclusive(END).filter_map(|part| {
+        let begin = part.find("-----BEGIN CERTIFICATE-----")?;
+        part.ends_with(END).then(|| part[begin..].to_owned())
+    });
+    let mut all: Vec<String> = certificates.collect();
+    let own = authority.trim().replace("\r\n", "\n");
+    if !all.iter().any(|one| one.replace("\r\n", "\n") == own) {
+        all.push(own);
+    }
+    let first = all.len().saturating_sub(MOST_AUTHORITIES);
+    all[first..].iter().map(|one| format!("{one}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(name: &str) -> String {
+        format!("-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n")
+    }
+
+    #[test]
+    fn an_authority_is_added_once_and_others_stay() {
+        assert_eq!(with(b"", &one("a")), one("a"));
+        assert_eq!(with(b"\n# nothing", &one("a")), one("a"));
+        let both = with(one("b").as_bytes(), &one("a"));
+        assert_eq!(both, one("b") + &one("a"));
+        assert_eq!(with(both.as_bytes(), &one("a")), both);
+        assert_eq!(with(both.as_bytes(), &one("b")), both);
+    }
+
+    #[test]
+    fn a_bundle_stays_bounded() {
+        let mut bundle = String::new();
+        for n in 0..50 {
+            bundle = with(bundle.as_bytes(), &one(&n.to_string()));
+        }
+        assert_eq!(bundle.matches("BEGIN").count(), MOST_AUTHORITIES);
+        assert!(bundle.contains("\n49\n") && !bundle.contains("\n9\n"));
+    }
+}
