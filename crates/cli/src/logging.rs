@@ -25,7 +25,7 @@ pub(crate) fn init(global: &Global) {
         .unwrap_or_else(|| EnvFilter::new(format!("{OTHERS},plimsoll={level}")));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(crate::progress::screen::Above::default)
         .with_ansi(crate::printer::colours_errors(global.color));
     match global.log_format {
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).init(),

@@ -96,7 +96,7 @@ impl Printer {
     /// A line for a person on stderr.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
-            anstream::eprintln!("{text}");
+            crate::progress::screen::above(|| anstream::eprintln!("{text}"));
         }
     }
 
@@ -136,6 +136,23 @@ impl Printer {
         }
         error.class().exit_code()
     }
+}
+
+/// Columns and rows of the terminal that standard error is; 80 by 24 where it
+/// does not say.
+pub(crate) fn terminal_size() -> (usize, usize) {
+    use terminal_size::{Height, Width, terminal_size_of};
+    match terminal_size_of(std::io::stderr()) {
+        Some((Width(columns), Height(rows))) if columns > 0 && rows > 0 => (columns.into(), rows.into()),
+        _ => (80, 24),
+    }
+}
+
+/// Bytes to standard error as they are. A terminal that has gone away is no
+/// reason to stop.
+pub(crate) fn to_terminal(bytes: &[u8]) {
+    let mut out = std::io::stderr().lock();
+    let _ = out.write_all(bytes).and_then(|()| out.flush());
 }
 
 /// Whether text on standard error is coloured: as asked, else on a terminal

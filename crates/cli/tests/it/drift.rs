@@ -50,7 +50,8 @@ fn what_dies_is_shown_and_comes_back() {
     // Everything at once, as a power cut.
     kill_all(world.processes().all());
     until("all is dead", || world.processes().all().next().is_none());
-    assert_eq!(world.drift("trial")["state"], "drifted");
+    let drift = world.drift("trial");
+    assert_eq!(drift["state"], "drifted", "{drift:#}");
     let run = world.plimsoll(up).exits(0);
     assert!(run.took < Duration::from_secs(20), "{run:?}");
     assert!(serves(&world).contains(first.as_str()));

@@ -612,6 +612,42 @@ fn events_are_lines_and_the_last_is_the_result() {
     }
 }
 
+/// DEP-7: who is how, and what new instances write, in both views that a
+/// program or a CI log gets; nothing is said twice.
+#[test]
+fn a_rollout_can_be_followed_instance_by_instance() {
+    let mut world = World::new();
+    let first = world.built("first", "well");
+    let run = world.plimsoll(["deploy", first.as_str(), "--env", "trial", "--events"]).exits(0);
+    let events: Vec<Value> = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let rollout: Vec<&Value> = events.iter().filter(|event| event["event"] == "rollout").collect();
+    let ready = rollout.iter().flat_map(|event| event["instances"].as_array().unwrap());
+    let ready: Vec<&Value> = ready.filter(|row| row["state"] == "ready" && row["traffic"] == true).collect();
+    assert!(!ready.is_empty(), "{}", run.stdout);
+    assert!(ready.iter().all(|row| row["sha"] == first.as_str() && row["role"] == "candidate"));
+    let names: Vec<&str> = ready.iter().map(|row| row["name"].as_str().unwrap()).collect();
+    let started = events.iter().find(|event| event["event"] == "output").unwrap();
+    assert!(names.contains(&started["instance"].as_str().unwrap()), "{started}");
+    assert!(started["text"].as_str().unwrap().starts_with("starting well on port"), "{started}");
+    let timeless = |event: &Value| {
+        let mut event = event.clone();
+        event.as_object_mut().unwrap().retain(|key, _| !["time", "left"].contains(&key.as_str()));
+        for row in event["instances"].as_array_mut().unwrap() {
+            row.as_object_mut().unwrap().remove("age_sec");
+        }
+        event
+    };
+    assert!(rollout.windows(2).all(|pair| timeless(pair[0]) != timeless(pair[1])), "{}", run.stdout);
+
+    let second = world.built("second", "exit");
+    let run = world.plimsoll(["deploy", second.as_str(), "--env", "trial"]).exits(1);
+    for line in ["| DATABASE_URL is not set", " failing: DEP-103 "] {
+        let said = run.stderr.lines().filter(|said| said.contains(line)).count();
+        assert_eq!(said, 1, "{line} in\n{}", run.stderr);
+    }
+    assert!(run.stdout.contains("| DATABASE_URL is not set"), "{}", run.stdout);
+}
+
 /// stdout is data, the rest goes to stderr; `--quiet` leaves only results.
 #[test]
 fn stdout_is_data() {

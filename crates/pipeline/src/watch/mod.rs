@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use plimsoll_config::{MetricsVia, Target};
-use plimsoll_health::{Decided, Record, Settings, Verdict as Judgement};
+use plimsoll_health::{Count, Decided, Kind, MetricReport, Record, Settings, Verdict as Judgement};
 use plimsoll_ledger::Ledger;
+use plimsoll_model::progress::MetricRow;
 use plimsoll_model::{Event, Failure, Progress};
 use plimsoll_rollout_core::machine::Verdict;
 use plimsoll_rollout_core::{BoxFuture, Judge, Plan};
@@ -149,5 +150,31 @@ impl Judge for Watching {
 
     fn record<'a>(&'a self, plan: &'a Plan, decided: &'a Decided) -> BoxFuture<'a, ()> {
         Box::pin(self.keep(plan, decided))
+    }
+
+    fn counts(&self) -> Vec<MetricRow> {
+        // Somebody looks just now: the next report has what comes of it.
+        let Ok(looking) = self.looking.try_lock() else { return Vec::new() };
+        let metrics = looking.last.iter().flat_map(|record| &record.report.metrics);
+        metrics.map(counted).collect()
+    }
+}
+
+/// A metric's counts as a person follows them.
+fn counted(report: &MetricReport) -> MetricRow {
+    let count = |count: &Count| match report.metric.kind {
+        Kind::Rate => format!("{:.0} in {:.0} s", count.events, count.exposure),
+        _ => format!("{:.0} of {:.0}", count.events, count.exposure),
+    };
+    MetricRow {
+        name: report.metric.name.clone(),
+        verdict: match report.verdict {
+            Judgement::Regressed => "regressed",
+            Judgement::NoEvidence => "no evidence",
+            Judgement::InsufficientData => "insufficient data",
+        }
+        .into(),
+        stable: count(&report.stable),
+        candidate: count(&report.candidate),
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use plimsoll_model::Digest;
+use plimsoll_model::progress::Condition;
 use serde::{Deserialize, Serialize};
 
 use crate::Traffic;
@@ -67,10 +68,32 @@ pub struct Failing {
 }
 
 impl Failing {
+    /// Code and sentence, as one line.
+    pub fn reason(&self) -> String {
+        format!("{} {}", self.cause.code(), self.message)
+    }
+
     /// Whether it is tolerated for the grace of a failing probe.
     pub fn may_heal(&self) -> bool {
         self.heals || self.cause == Cause::ProbeFailed
     }
+}
+
+/// One instance, for people: the machine decides by the counts of [`Fleet`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Its name.
+    pub name: String,
+    /// How it is.
+    pub state: Condition,
+    /// Why it is not ready: code and one sentence; empty when nothing is wrong.
+    pub reason: String,
+    /// How often it was started again.
+    pub restarts: u32,
+    /// Whether it receives traffic.
+    pub serving: bool,
+    /// Since when it exists, where that is known.
+    pub since: Option<Timestamp>,
 }
 
 /// All instances of one digest, counted.
@@ -94,6 +117,10 @@ pub struct Fleet {
     pub failing_before: u32,
     /// Ready instances that receive traffic now.
     pub serving: u32,
+    /// Each of them, for people. A target that does not know them one by one
+    /// leaves this empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instances: Vec<Seen>,
 }
 
 /// One look at the target.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use plimsoll_health::Decided;
+use plimsoll_model::progress::MetricRow;
 use plimsoll_model::{Event, Observer};
 
 use crate::machine::{LockStatus, Migrations, Verdict};
@@ -71,6 +72,12 @@ pub trait Judge: Send + Sync {
     fn record<'a>(&'a self, plan: &'a Plan, decided: &'a Decided) -> BoxFuture<'a, ()> {
         let _ = (plan, decided);
         Box::pin(std::future::ready(()))
+    }
+
+    /// What the last verdict rests on, metric by metric, for people to follow.
+    /// Returns at once; empty where nothing is counted.
+    fn counts(&self) -> Vec<MetricRow> {
+        Vec::new()
     }
 }
 

@@ -44,6 +44,15 @@ pub struct TargetError {
     pub transient: bool,
 }
 
+/// A line that an instance wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputLine {
+    /// The instance.
+    pub instance: String,
+    /// The line, without its end.
+    pub text: String,
+}
+
 /// Something that runs instances of releases and sends traffic to them.
 ///
 /// Both calls are idempotent and cancel-safe: dropping the future, calling
@@ -62,6 +71,15 @@ pub trait Target: Send + Sync {
     /// When the target cannot be told.
     fn apply<'a>(&'a self, desired: &'a Desired, fence: Fence)
     -> BoxFuture<'a, Result<Applied, TargetError>>;
+
+    /// Lines that these instances have written since the last call, oldest
+    /// first, for people to follow. Returns at once: what takes time is fetched
+    /// beside and comes with a later call. Bounded; lines may be left out, and
+    /// a target that has none has none.
+    fn new_lines(&self, of: &[&str]) -> Vec<OutputLine> {
+        let _ = of;
+        Vec::new()
+    }
 
     /// Completes when another look may show something else, so that nobody waits
     /// for the next turn to see what is known already. A target that hears of

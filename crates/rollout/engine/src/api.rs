@@ -211,6 +211,31 @@ impl Api {
         String::from_utf8_lossy(&text).into_owned()
     }
 
+    /// Hands on the lines it writes, as it writes them, from the first on, until
+    /// no more are wanted or it ends. A log that cannot be read has none.
+    pub(crate) async fn follow(&self, id: &str, mut wanted: impl FnMut(&str) -> bool) {
+        let Ok(client) = self.client(LONG_PATIENCE) else { return };
+        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).follow(true).build();
+        let mut stream = client.logs(id, Some(options)).boxed();
+        let mut rest = Vec::new();
+        while let Some(Ok(piece)) = stream.next().await {
+            rest.extend_from_slice(piece.as_ref());
+            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = rest.drain(..=end).collect();
+                if !wanted(String::from_utf8_lossy(&line).trim_end()) {
+                    return;
+                }
+            }
+            // A line without an end is not kept for ever.
+            if rest.len() > LOG_BYTES {
+                rest.clear();
+            }
+        }
+        if !rest.is_empty() {
+            wanted(&String::from_utf8_lossy(&rest));
+        }
+    }
+
     /// An image by id or `repository@digest`; nothing when the engine has none.
     pub(crate) async fn image(&self, reference: &str) -> Result<Option<ImageInspect>> {
         let operation = format!("looking for image {reference}");

@@ -98,11 +98,11 @@ pub(crate) struct Container {
     pub(crate) address: SocketAddr,
     pub(crate) phase: Phase,
     pub(crate) stop_signal: String,
-    created: Option<Timestamp>,
+    pub(crate) created: Option<Timestamp>,
     exit_code: i64,
     out_of_memory: bool,
     error: String,
-    restarts: i64,
+    pub(crate) restarts: i64,
 }
 
 /// Where a container is in its life.

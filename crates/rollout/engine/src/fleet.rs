@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::models::RestartPolicyNameEnum;
@@ -12,11 +13,13 @@ use futures_util::future::{join_all, try_join_all};
 use jiff::Timestamp;
 use plimsoll_model::Release;
 use plimsoll_rollout_core::fleet::{FleetOps, FleetRecord, Instance, InstanceState, RouteEntry, last_lines};
-use plimsoll_rollout_core::{BoxFuture, Cause, Desired, Failing, Fence, TargetError};
+use plimsoll_rollout_core::output::Collector;
+use plimsoll_rollout_core::{BoxFuture, Cause, Desired, Failing, Fence, OutputLine, TargetError};
 use plimsoll_rollout_switch::files::{read_json, replace_json};
 use plimsoll_rollout_switch::marks::Served;
 use plimsoll_rollout_switch::probe::{Probe, probe};
 use plimsoll_rollout_switch::{Control, Entry, Status as SwitchStatus, env_file};
+use tokio::task::JoinSet;
 
 use crate::api::{Api, EngineVersion};
 use crate::container::{Container, FLEET, Look, Noted, Phase, Wanted, port_taken, start_failure};
@@ -46,11 +49,14 @@ pub struct Options {
 #[derive(Debug)]
 pub struct EngineFleet {
     options: Options,
-    pub(crate) api: Api,
+    pub(crate) api: Arc<Api>,
     pub(crate) dir: EnvironmentDir,
     /// Marks our containers on the engine.
     fleet: String,
     switch: Control,
+    output: Collector,
+    /// Who reads what instances write; they end with the fleet.
+    readers: Mutex<JoinSet<()>>,
 }
 
 /// How often another port is tried when somebody takes the chosen one first.
@@ -68,7 +74,16 @@ impl EngineFleet {
         let failed = |source| EngineError::State { path: options.folder.clone(), source };
         let dir = EnvironmentDir::create(&options.folder).map_err(failed)?;
         let fleet = dir.id().map_err(failed)?;
-        Ok(Self { api: Api::new(options.socket.clone()), options, dir, fleet, switch })
+        let (output, readers) = (Collector::default(), Mutex::default());
+        Ok(Self {
+            api: Arc::new(Api::new(options.socket.clone())),
+            options,
+            dir,
+            fleet,
+            switch,
+            output,
+            readers,
+        })
     }
 
     /// What the engine says of itself, if it can be used.
@@ -335,7 +350,9 @@ impl EngineFleet {
                 }
             },
         };
-        Ok(instance(container.identity.clone(), state, switch))
+        let restarts = u32::try_from(container.restarts).unwrap_or_default();
+        let found = instance(container.identity.clone(), state, switch);
+        Ok(Instance { restarts, since: container.created, ..found })
     }
 
     /// From now on it survives crashes and reboots. The policy first: after a
@@ -365,6 +382,8 @@ fn instance(identity: Identity, state: InstanceState, switch: Option<&SwitchStat
         rollout: identity.rollout,
         generation: identity.generation,
         state,
+        restarts: 0,
+        since: None,
     }
 }
 
@@ -484,6 +503,16 @@ impl FleetOps for EngineFleet {
         Box::pin(
             async move { self.remove_now(id).await.map_err(|e| self.failed(&format!("remove {id}"), &e)) },
         )
+    }
+
+    fn new_lines(&self, of: &[&str]) -> Vec<OutputLine> {
+        for name in of.iter().filter(|name| self.output.begin(name)) {
+            let (api, output, name) = (self.api.clone(), self.output.clone(), (*name).to_owned());
+            self.readers.lock().unwrap_or_else(PoisonError::into_inner).spawn(async move {
+                api.follow(&name, |line| output.push(&name, line)).await;
+            });
+        }
+        self.output.take(of)
     }
 
     fn load(&self) -> BoxFuture<'_, Result<FleetRecord, TargetError>> {

@@ -12,6 +12,7 @@ mod job;
 mod manifest;
 pub mod names;
 mod observe;
+mod output;
 mod pages;
 mod record;
 mod target;

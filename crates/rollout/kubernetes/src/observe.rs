@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Event, Pod};
 use plimsoll_model::Digest;
+use plimsoll_model::progress::Condition;
 use plimsoll_rollout_core::fleet::{CRASH_LOOP_DEATHS, LAST_LINES};
-use plimsoll_rollout_core::{Cause, Desired, Failing, Fleet, Observed, Share, Traffic};
+use plimsoll_rollout_core::{Cause, Desired, Failing, Fleet, Observed, Seen, Share, Traffic};
 
 use crate::diagnosis::{self, Finding, diagnose};
 use crate::record::Record;
@@ -122,6 +123,7 @@ pub(crate) fn observed(
         let fleet = fleets.entry(digest).or_default();
         let pod_uid = uid(&pod.metadata);
         let name = pod.metadata.name.clone().unwrap_or_default();
+        fleet.instances.push(seen(pod, &name, &state, receiving.contains(pod_uid)));
         match state {
             PodState::Starting => {
                 fleet.starting += 1;
@@ -261,9 +263,34 @@ fn worth_asking(pod: &Pod, now: Timestamp) -> bool {
     created.is_none_or(|at| now.duration_since(at) >= LONG || now < at)
 }
 
-fn trouble(pod: &Pod, uid: &str, name: &str, finding: Option<&Finding>) -> Troubled {
+/// A pod as a person follows it.
+fn seen(pod: &Pod, name: &str, state: &PodState, receives: bool) -> Seen {
+    let (condition, reason) = match state {
+        PodState::Starting => (Condition::Starting, String::new()),
+        PodState::Ready => (Condition::Ready, String::new()),
+        PodState::Failing(finding) => {
+            (Condition::Failing, format!("{} {}", finding.cause.code(), finding.message))
+        }
+        PodState::Draining | PodState::Leaving => (Condition::Draining, String::new()),
+        PodState::Dead(message) => (Condition::Ended, message.clone()),
+    };
+    Seen {
+        name: name.to_owned(),
+        state: condition,
+        reason,
+        restarts: u32::try_from(restarts(pod)).unwrap_or_default(),
+        serving: receives,
+        since: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
+    }
+}
+
+fn restarts(pod: &Pod) -> i32 {
     let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
-    let restarts = statuses.into_iter().flatten().map(|status| status.restart_count).sum();
+    statuses.into_iter().flatten().map(|status| status.restart_count).sum()
+}
+
+fn trouble(pod: &Pod, uid: &str, name: &str, finding: Option<&Finding>) -> Troubled {
+    let restarts = restarts(pod);
     let output = finding.and_then(|f| Some((f.container.clone()?, f.previous)));
     Troubled { uid: uid.into(), name: name.into(), restarts, output }
 }

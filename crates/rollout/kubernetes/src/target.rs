@@ -13,11 +13,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use plimsoll_rollout_core::{Applied, BoxFuture, Desired, Fence, Observed, Target, TargetError};
+use plimsoll_rollout_core::{Applied, BoxFuture, Desired, Fence, Observed, OutputLine, Target, TargetError};
 use tokio::sync::OnceCell;
 
 use crate::api::{Api, Connection, Kind};
 use crate::error::KubernetesError;
+use crate::output::Output;
 use crate::record::Record;
 use crate::workload::Workload;
 pub use survey::Survey;
@@ -89,6 +90,7 @@ pub struct KubernetesTarget {
     api: Arc<Api>,
     lists: OnceCell<Lists>,
     gathered: Mutex<Gathered>,
+    output: Output,
 }
 
 impl KubernetesTarget {
@@ -96,7 +98,7 @@ impl KubernetesTarget {
     pub fn open(options: Options) -> Self {
         let connection = Connection::new(options.context.clone(), options.kubeconfig.clone());
         let api = Arc::new(Api::new(connection, &options.namespace));
-        Self { options, api, lists: OnceCell::new(), gathered: Mutex::default() }
+        Self { options, api, lists: OnceCell::new(), gathered: Mutex::default(), output: Output::default() }
     }
 
     /// What was last desired, if anything ever was.
@@ -159,6 +161,10 @@ impl KubernetesTarget {
 }
 
 impl Target for KubernetesTarget {
+    fn new_lines(&self, of: &[&str]) -> Vec<OutputLine> {
+        self.output.new_lines(&self.api, &self.options.container, of)
+    }
+
     fn observe(&self) -> BoxFuture<'_, Result<Observed, TargetError>> {
         Box::pin(async { self.look().await.map_err(|error| self.failed("looking", &error)) })
     }

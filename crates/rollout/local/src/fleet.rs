@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -14,7 +15,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use plimsoll_model::Release;
 use plimsoll_rollout_core::fleet::{FleetOps, FleetRecord, Instance, InstanceState, RouteEntry};
-use plimsoll_rollout_core::{BoxFuture, Cause, Desired, Failing, Fence, TargetError};
+use plimsoll_rollout_core::output::Collector;
+use plimsoll_rollout_core::{BoxFuture, Cause, Desired, Failing, Fence, OutputLine, TargetError};
 use plimsoll_rollout_switch::files::{read_json, replace_json};
 use plimsoll_rollout_switch::marks::Served;
 use plimsoll_rollout_switch::probe::{Probe, probe};
@@ -46,6 +48,9 @@ pub struct LocalFleet {
     options: Options,
     pub(crate) dir: EnvironmentDir,
     switch: Control,
+    /// How far each instance's log has been read.
+    read: Mutex<BTreeMap<String, u64>>,
+    output: Collector,
 }
 
 /// An instance that was started again this often since it was first ready, and
@@ -63,7 +68,7 @@ impl LocalFleet {
             path: options.folder.clone(),
             source,
         })?;
-        Ok(Self { options, dir, switch })
+        Ok(Self { options, dir, switch, read: Mutex::default(), output: Collector::default() })
     }
 
     /// Starts the supervisors of instances that have none and should: after a
@@ -225,6 +230,8 @@ impl LocalFleet {
             generation: spec.generation,
             state,
             routed: served.routed,
+            restarts: dir.restarts(),
+            since: Some(spec.created),
         })
     }
 
@@ -372,6 +379,20 @@ impl FleetOps for LocalFleet {
 
     fn remove<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), TargetError>> {
         Box::pin(async move { self.remove_now(id).map_err(|e| self.failed(&format!("remove {id}"), &e)) })
+    }
+
+    fn new_lines(&self, of: &[&str]) -> Vec<OutputLine> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in of {
+            let from = read.get(*name).copied().unwrap_or_default();
+            // What cannot be read now may be at the next look.
+            let Ok((lines, to)) = self.dir.instance(name).lines_from(from) else { continue };
+            for line in lines {
+                self.output.push(name, &line);
+            }
+            read.insert((*name).to_owned(), to);
+        }
+        self.output.take(of)
     }
 
     fn load(&self) -> BoxFuture<'_, Result<FleetRecord, TargetError>> {

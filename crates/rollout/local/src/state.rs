@@ -142,6 +142,14 @@ impl InstanceDir {
         write_json(&self.0.join("state.json"), status)
     }
 
+    /// How often it was started again, as far as that is known.
+    pub(crate) fn restarts(&self) -> u32 {
+        match self.status() {
+            Ok(Some(Status::Running { restarts, .. } | Status::Restarting { restarts, .. })) => restarts,
+            _ => 0,
+        }
+    }
+
     pub(crate) fn marks(&self) -> Marks {
         Marks::new(&self.0)
     }
@@ -176,6 +184,26 @@ impl InstanceDir {
     /// The last lines it wrote, oldest first.
     pub(crate) fn last_lines(&self) -> Vec<String> {
         last_lines(&tail(&self.log()).unwrap_or_default())
+    }
+}
+
+impl InstanceDir {
+    /// Whole lines that it has written from this byte of its log on, and where
+    /// to go on. A log that is shorter than that was begun anew. Of what is too
+    /// much for one look the end is read.
+    pub(crate) fn lines_from(&self, from: u64) -> io::Result<(Vec<String>, u64)> {
+        use std::io::Seek;
+        let mut file = File::open(self.log())?;
+        let length = file.metadata()?.len();
+        let from = if from > length { 0 } else { from };
+        let from = from.max(length.saturating_sub(LOG_TAIL));
+        file.seek(io::SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.take(LOG_TAIL).read_to_end(&mut bytes)?;
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        bytes.truncate(whole);
+        let lines = String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect();
+        Ok((lines, from + whole as u64))
     }
 }
 
@@ -240,6 +268,25 @@ impl EnvironmentDir {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn new_lines_are_read_once_and_only_when_they_are_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = InstanceDir::new(folder.path());
+        assert!(dir.lines_from(0).is_err(), "there is no log yet");
+        fs::write(dir.log(), "one\ntwo\nthr").unwrap();
+        let (lines, at) = dir.lines_from(0).unwrap();
+        assert_eq!((lines, at), (vec!["one".to_owned(), "two".to_owned()], 8));
+        assert_eq!(dir.lines_from(8).unwrap(), (Vec::new(), 8));
+        fs::write(dir.log(), "one\ntwo\nthree\n").unwrap();
+        assert_eq!(dir.lines_from(8).unwrap(), (vec!["three".to_owned()], 14));
+        fs::write(dir.log(), "anew\n").unwrap();
+        assert_eq!(dir.lines_from(14).unwrap(), (vec!["anew".to_owned()], 5));
+        // Of very much, the end.
+        fs::write(dir.log(), format!("{}\nend\n", "x".repeat(300_000))).unwrap();
+        let (lines, at) = dir.lines_from(0).unwrap();
+        assert_eq!((lines.last().map(String::as_str), at), (Some("end"), 300_005));
+    }
 
     #[test]
     fn a_second_supervisor_is_kept_out() {

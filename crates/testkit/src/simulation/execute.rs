@@ -133,7 +133,10 @@ fn set_the_stage(world: &mut World, scenario: &Scenario) {
     let put = |world: &mut World, id: String, of: Release, routed| {
         let state = InstanceState::Starting;
         let rollout = "before".to_owned();
-        world.start(Instance { id, release: of, rollout, generation: 0, state, routed }, false);
+        world.start(
+            Instance { id, release: of, rollout, generation: 0, state, routed, restarts: 0, since: None },
+            false,
+        );
     };
     for n in 0..scenario.serving_at_start {
         put(world, format!("before-{n}"), release(0), true);

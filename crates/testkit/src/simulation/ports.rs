@@ -186,6 +186,8 @@ impl FleetOps for SimulatedFleet {
                 generation: desired.generation,
                 state: InstanceState::Starting,
                 routed: false,
+                restarts: 0,
+                since: None,
             };
             world.start(instance, desired.candidate.as_ref().is_some_and(|c| c.release == *release));
         })

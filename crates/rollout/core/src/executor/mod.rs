@@ -5,23 +5,29 @@
 //! not done is done again by the next process, and what was done and not
 //! written is seen.
 
+mod view;
+
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use plimsoll_model::progress::ReleaseRow;
+use plimsoll_model::progress::Condition;
 use plimsoll_model::{Event, Progress};
 
 use crate::machine::{Command, End, Inputs, Judged, LockStatus, Phase, Step, Trouble, step};
 use crate::ports::{JournalError, Ports};
-use crate::{Applied, BoxFuture, Desired, Fence, Plan, RolloutError, State, Stop, codes};
+use crate::{Applied, BoxFuture, Desired, Fence, Plan, RolloutError, Seen, State, Stop, codes};
 
 /// No call to the outside may take longer; it is given up, which every call
 /// here allows, and made again.
 const LONGEST_CALL: Duration = Duration::from_secs(60);
+
+/// Looks at an instance that is ready in which its output is still followed.
+const LOOKS_AFTER_READY: u32 = 20;
 
 /// How a rollout ended in this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +75,14 @@ async fn execute_with(
     state: State,
     ports: Ports<'_>,
 ) -> Result<Outcome, RolloutError> {
-    let mut run = Run { transition, plan, ports, state: state.resumed(), inputs: Inputs::default() };
+    let mut run = Run {
+        transition,
+        plan,
+        ports,
+        state: state.resumed(),
+        inputs: Inputs::default(),
+        looks_ready: BTreeMap::new(),
+    };
     let ended = run.drive().await;
     // Where the machine itself did not get to give the lock back.
     if matches!(&ended, Err(_) | Ok(Outcome { end: End::NotStarted(_), .. })) {
@@ -84,6 +97,8 @@ struct Run<'a> {
     ports: Ports<'a>,
     state: State,
     inputs: Inputs,
+    /// Ready instances of the new release, and in how many looks they were so.
+    looks_ready: BTreeMap<String, u32>,
 }
 
 /// The lock was lost while something was under way.
@@ -305,38 +320,37 @@ impl Run<'_> {
         }
     }
 
-    fn report(&self, step: &Step) {
-        let desired = crate::machine::desired_for(self.plan, &step.state);
-        let releases = [("stable", &self.plan.from), ("candidate", &Some(self.plan.to.clone()))];
-        let rows = releases.into_iter().filter_map(|(role, release)| {
-            let release = release.as_ref()?;
-            let fleet = self.inputs.observed.as_ref()?.fleet(&release.digest());
-            let wanted = desired.iter().flat_map(Desired::shares);
-            let wanted = wanted.filter(|s| s.release.digest() == release.digest()).map(|s| s.replicas).sum();
-            if fleet.is_gone() && fleet.leaving == 0 && wanted == 0 {
-                return None;
-            }
-            Some(ReleaseRow {
-                sha: release.sha().clone(),
-                digest: release.digest(),
-                role: role.into(),
-                desired: wanted,
-                starting: fleet.starting,
-                ready: fleet.ready,
-                failing: u32::try_from(fleet.failing.len()).unwrap_or(u32::MAX) + fleet.failing_before,
-                draining: fleet.draining + fleet.leaving,
-                traffic: fleet.serving > 0,
-            })
-        });
-        let mut detail = step.waiting.clone();
-        if let (None, Some(trouble)) = (&self.inputs.observed, &self.inputs.trouble) {
-            detail.push_str(&format!("; {}", trouble.message));
+    fn report(&mut self, step: &Step) {
+        let view = view::view(self.plan, step, &self.inputs, self.ports.judge.counts());
+        self.ports.observer.report(Progress::Rollout(Box::new(view)));
+        for line in self.ports.target.new_lines(&self.new_instances()) {
+            self.ports.observer.report(Progress::Output { instance: line.instance, text: line.text });
         }
-        self.ports.observer.report(Progress::Rollout {
-            phase: step.state.phase.to_string(),
-            detail,
-            releases: rows.collect(),
-        });
+        self.remember_ready();
+    }
+
+    /// Instances of the new release that a person wants to read of: until they
+    /// are ready, and what comes late of their start.
+    fn new_instances(&self) -> Vec<&str> {
+        let rows = self.candidates().iter();
+        let is_new = |seen: &&Seen| self.looks_ready.get(&seen.name).is_none_or(|n| *n < LOOKS_AFTER_READY);
+        rows.filter(is_new).map(|seen| seen.name.as_str()).collect()
+    }
+
+    fn remember_ready(&mut self) {
+        let ready = self.candidates().iter().filter(|seen| seen.state == Condition::Ready);
+        let names: Vec<String> = ready.map(|seen| seen.name.clone()).collect();
+        self.looks_ready.retain(|name, _| names.contains(name));
+        for name in names {
+            let looks = self.looks_ready.entry(name).or_default();
+            *looks = looks.saturating_add(1);
+        }
+    }
+
+    fn candidates(&self) -> &[Seen] {
+        let observed = self.inputs.observed.as_ref();
+        let fleet = observed.and_then(|observed| observed.fleets.get(&self.plan.to.digest()));
+        fleet.map(|fleet| fleet.instances.as_slice()).unwrap_or_default()
     }
 }
 

@@ -115,7 +115,7 @@ impl Target for Desk {
     }
 }
 
-fn plan() -> Plan {
+pub(super) fn plan() -> Plan {
     let release = |n: u8| {
         let sha = format!("{n:02x}").repeat(20);
         Release::new(format!("r.example/a:{sha}@{}", Digest::from_sha256([n; 32])).parse().unwrap())

@@ -39,6 +39,34 @@ pub struct Instance {
     pub state: InstanceState,
     /// Whether it receives new requests now.
     pub routed: bool,
+    /// How often it was started again.
+    #[serde(default)]
+    pub restarts: u32,
+    /// Since when it exists, where that is known.
+    #[serde(default)]
+    pub since: Option<jiff::Timestamp>,
+}
+
+impl Instance {
+    /// What a person sees of it.
+    pub(crate) fn seen(&self) -> crate::Seen {
+        use plimsoll_model::progress::Condition;
+        let (state, reason) = match &self.state {
+            InstanceState::Starting => (Condition::Starting, String::new()),
+            InstanceState::Ready => (Condition::Ready, String::new()),
+            InstanceState::Failing(why) => (Condition::Failing, why.reason()),
+            InstanceState::Draining | InstanceState::Drained => (Condition::Draining, String::new()),
+            InstanceState::Exited { message, .. } => (Condition::Ended, message.clone()),
+        };
+        crate::Seen {
+            name: self.id.clone(),
+            state,
+            reason,
+            restarts: self.restarts,
+            serving: self.routed && self.state == InstanceState::Ready,
+            since: self.since,
+        }
+    }
 }
 
 /// How an instance is.

@@ -8,7 +8,8 @@ use plimsoll_model::Release;
 
 use super::{CRASH_LOOP_DEATHS, FleetRecord, Instance, InstanceOp, InstanceState, RouteEntry, converge};
 use crate::{
-    Applied, BoxFuture, Cause, Desired, Failing, Fence, Fleet, Observed, Target, TargetError, Traffic,
+    Applied, BoxFuture, Cause, Desired, Failing, Fence, Fleet, Observed, OutputLine, Target, TargetError,
+    Traffic,
 };
 
 /// The operations a fleet target consists of. Each is idempotent and
@@ -79,6 +80,13 @@ pub trait FleetOps: Send + Sync {
     /// # Errors
     /// When the target cannot be told.
     fn remove<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), TargetError>>;
+
+    /// Lines that these instances have written since the last call, as
+    /// [`Target::new_lines`] wants them.
+    fn new_lines(&self, of: &[&str]) -> Vec<OutputLine> {
+        let _ = of;
+        Vec::new()
+    }
 
     /// The record last stored; the default one when none was.
     ///
@@ -191,6 +199,10 @@ impl<O: FleetOps> FleetTarget<O> {
 }
 
 impl<O: FleetOps> Target for FleetTarget<O> {
+    fn new_lines(&self, of: &[&str]) -> Vec<OutputLine> {
+        self.ops.new_lines(of)
+    }
+
     fn observe(&self) -> BoxFuture<'_, Result<Observed, TargetError>> {
         Box::pin(async {
             // The record first: a desired state taken in between would claim
@@ -233,6 +245,7 @@ pub(super) fn observed(record: &FleetRecord, instances: &[Instance], at: Timesta
     for instance in instances {
         let own = rollout == Some(&instance.rollout);
         let fleet = fleets.entry(instance.release.digest()).or_default();
+        fleet.instances.push(instance.seen());
         match &instance.state {
             InstanceState::Starting => fleet.starting += 1,
             InstanceState::Ready => {

@@ -32,7 +32,16 @@ fn desired(stable: Option<(u8, u32)>, candidate: Option<(u8, u32)>, traffic: Tra
 }
 
 fn instance(id: &str, n: u8, rollout: &str, state: InstanceState, routed: bool) -> Instance {
-    Instance { id: id.into(), release: release(n), rollout: rollout.into(), generation: 1, state, routed }
+    Instance {
+        id: id.into(),
+        release: release(n),
+        rollout: rollout.into(),
+        generation: 1,
+        state,
+        routed,
+        restarts: 0,
+        since: None,
+    }
 }
 
 fn failing(cause: Cause) -> InstanceState {

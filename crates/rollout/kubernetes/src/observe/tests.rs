@@ -129,6 +129,29 @@ fn ready_pods_in_the_service_serve() {
 }
 
 #[test]
+fn each_pod_is_shown_as_it_is() {
+    let mut pods = three(9, true);
+    pods[0]["status"]["containerStatuses"][0]["restartCount"] = json!(2);
+    pods.push(pod("new-4", 9, false, false));
+    pods.push(pod("new-5", 9, true, true));
+    let scene = Scene::new(9, pods, vec!["a", "b"]);
+    let fleet = scene.observed(&record(Some(1), Some(9))).fleet(&release(9).digest());
+    let rows =
+        fleet.instances.iter().map(|seen| (seen.name.as_str(), seen.state, seen.restarts, seen.serving));
+    assert_eq!(
+        rows.collect::<Vec<_>>(),
+        [
+            ("a", Condition::Ready, 2, true),
+            ("b", Condition::Ready, 0, true),
+            ("c", Condition::Ready, 0, false),
+            ("new-4", Condition::Starting, 0, false),
+            ("new-5", Condition::Draining, 0, false),
+        ]
+    );
+    assert_eq!(fleet.instances[0].since, Some("2026-11-25T12:00:00Z".parse().unwrap()));
+}
+
+#[test]
 fn counts_about_an_older_specification_are_stale() {
     let mut scene = Scene::new(9, three(9, true), vec!["a"]);
     scene.seen = false;

@@ -241,7 +241,8 @@ impl Journal for Scene {
 
 impl Observer for Scene {
     fn report(&self, progress: Progress) {
-        if let Progress::Rollout { phase, detail, .. } = progress {
+        if let Progress::Rollout(view) = progress {
+            let plimsoll_model::progress::RolloutView { phase, detail, .. } = *view;
             let note = format!("{phase}: {detail}");
             let mut notes = self.notes.lock().unwrap();
             if notes.last() != Some(&note) {
