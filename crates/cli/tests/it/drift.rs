@@ -50,6 +50,9 @@ fn what_dies_is_shown_and_comes_back() {
     // Everything at once, as a power cut.
     kill_all(world.processes().all());
     until("all is dead", || world.processes().all().next().is_none());
+    // A process that is ending has lost its name before its sockets are closed.
+    let socket = world.path().join(".plimsoll/environments/trial/switch/switch.sock");
+    until("nobody answers for the switch", || std::os::unix::net::UnixStream::connect(&socket).is_err());
     let drift = world.drift("trial");
     assert_eq!(drift["state"], "drifted", "{drift:#}");
     let run = world.plimsoll(up).exits(0);
@@ -66,6 +69,9 @@ fn a_deploy_after_everything_died() {
     let second = world.built("second", "well");
     kill_all(world.processes().all());
     until("all is dead", || world.processes().all().next().is_none());
+    // A process that is ending has lost its name before its sockets are closed.
+    let socket = world.path().join(".plimsoll/environments/trial/switch/switch.sock");
+    until("nobody answers for the switch", || std::os::unix::net::UnixStream::connect(&socket).is_err());
     world.plimsoll(["deploy", second.as_str(), "--env", "trial"]).exits(0);
     assert!(serves(&world).contains(second.as_str()));
     assert_eq!(world.drift("trial")["state"], "none");
