@@ -107,6 +107,13 @@ pub(crate) fn below_one(node: &Node) -> Result<f64, Fault> {
         .ok_or_else(|| Fault::expected("a number between 0 and 1, like `0.99`"))
 }
 
+/// A part of the requests: between 0 and 1, to the thousandth.
+pub(crate) fn part(node: &Node) -> Result<f64, Fault> {
+    decimal(node)
+        .filter(|value| (0.001..=0.999).contains(value))
+        .ok_or_else(|| Fault::expected("a part of the requests from 0.001 to 0.999, like `0.1`"))
+}
+
 /// A number that is not below another.
 pub(crate) fn at_least(least: f64) -> impl Fn(&Node) -> Result<f64, Fault> {
     move |node| {

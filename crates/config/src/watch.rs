@@ -24,6 +24,9 @@ pub struct Watch {
     pub on_insufficient_data: OnInsufficientData,
     /// How long to go on comparing after `bake` for want of data. Default: 0s.
     pub wait: Duration,
+    /// The new release's part of the requests while both serve, between 0 and 1.
+    /// Default: in proportion to the replicas.
+    pub share: Option<f64>,
     /// What is compared between the old release and the new.
     pub metrics: Vec<Metric>,
     /// `[environments.<name>.watch.prometheus]`; needed where a metric is read there.
@@ -144,6 +147,7 @@ pub(crate) fn watch(mut table: Table<'_>, target: Option<TargetKind>) -> Option<
     let on_insufficient_data =
         table.or("on_insufficient_data", "promote", values::choice(&ON_INSUFFICIENT_DATA));
     let wait = table.or("wait", "0s", values::duration);
+    let share = table.opt("share", values::part);
     let metrics: Vec<Metric> = table.tables("metrics").into_iter().filter_map(metric).collect();
     for (at, metric) in metrics.iter().enumerate() {
         if metrics[..at].iter().any(|other| other.name == metric.name) {
@@ -185,6 +189,7 @@ pub(crate) fn watch(mut table: Table<'_>, target: Option<TargetKind>) -> Option<
         interval: interval?,
         on_insufficient_data: on_insufficient_data?,
         wait: wait?,
+        share,
         metrics,
         prometheus: crate::project::all_or_nothing(prometheus)?,
         traces: crate::project::all_or_nothing(traces)?,

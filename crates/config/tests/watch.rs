@@ -39,6 +39,8 @@ fn what_contradicts_itself_is_refused() {
         (metric("quantile = 1.0"), "between 0 and 1"),
         (metric("limit = 0"), "above 0"),
         (metric("limit = nan"), "above 0"),
+        ("share = 10".into(), "from 0.001 to 0.999"),
+        ("share = 1.0".into(), "from 0.001 to 0.999"),
         (metric("min_ratio = 0.9"), "at least 1"),
         (metric("min_excess = -1"), "at least 0"),
         (metric("source = \"prometheus\""), "missing key `prometheus`"),
@@ -64,7 +66,7 @@ fn what_contradicts_itself_is_refused() {
 #[test]
 fn what_is_given_is_what_is_read() {
     let text = format!(
-        "bake = \"1m\"\nwait = \"10m\"\non_insufficient_data = \"hold\"\n{}{}{}{}",
+        "bake = \"1m\"\nshare = 0.1\nwait = \"10m\"\non_insufficient_data = \"hold\"\n{}{}{}{}",
         metric("bound = 1\nmin_ratio = 2\nmin_excess = 0.01"),
         metric("limit = 5").replace("\"m\"", "\"spans\"").replace("\"q\"", "\"plimsoll_spans_total\""),
         "[environments.e.watch.prometheus]\nurl = \"http://[::1]:9090/prom\"\nlabel = \"sha\"\ntoken = \"env:T\"\n",
@@ -73,6 +75,7 @@ fn what_is_given_is_what_is_read() {
     let watch = parse(LOCAL, &text).unwrap();
     assert_eq!(watch.on_insufficient_data, OnInsufficientData::Hold);
     assert_eq!((watch.bake, watch.wait), (Duration::from_secs(60), Duration::from_secs(600)));
+    assert_eq!(watch.share, Some(0.1));
     let [slow, spans] = &watch.metrics[..] else { panic!() };
     assert_eq!((slow.bound, slow.min_ratio, slow.min_excess), (Some(1.0), 2.0, Some(0.01)));
     assert_eq!((slow.source, spans.source, spans.limit), (Source::Replicas, Source::Traces, Some(5.0)));

@@ -95,7 +95,7 @@ async fn into_environment(context: &Context, request: RolloutRequest) -> Result<
                     rollout::plan(context, &environment, approved, &facts, None, target.shares().await, 0)?
                         .record()
                         .clone();
-                report.watch_plan = watch::planned(&environment, &plan);
+                report.watch_plan = watch::planned(&environment, &plan, target.replicas().await);
                 report.plan = Some(plan);
             }
             return Ok(report.after(started.elapsed()));
@@ -127,6 +127,11 @@ async fn into_environment(context: &Context, request: RolloutRequest) -> Result<
         let from_replicas = target.replicas().await;
         let shares = target.shares().await;
         let plan = rollout::plan(context, &environment, &approved, &facts, from_replicas, shares, decision)?;
+        let planned = watch::planned(&environment, plan.record(), from_replicas);
+        if let Some(planned) = planned.filter(|_| plan.canary.is_some()) {
+            let text = format!("the new release's part of the requests while both serve: {}", planned.share);
+            context.observer.report(Progress::Note { text });
+        }
         let outcome = rollout::drive(context, &plan, State::new(), &target, &lease, false).await?;
         report.ended(rollout::ended(&plan, &outcome)?);
         report.watch = watch::of_rollout(context, &plan).await?;

@@ -91,6 +91,7 @@ pub(crate) fn plan(
             probe_grace_sec: seconds(environment.bounds.probe_grace),
         },
         insufficient_data: watch::insufficient_data(environment),
+        canary: watch::canary(environment).filter(|_| compare_sec > 0),
         actor: context.actor().to_owned(),
         created,
         decision_entry,

@@ -175,6 +175,20 @@ fn routing_what_is_not_ready_is_caught() {
 }
 
 #[test]
+fn ignoring_the_candidates_part_of_the_requests_is_caught() {
+    let alike = |desired: &Desired, instances: &[Instance]| {
+        let ops = converge(desired, instances).into_iter();
+        let one = |entry: RouteEntry| RouteEntry { weight: 1, ..entry };
+        ops.map(|op| match op {
+            InstanceOp::Route(entries) => InstanceOp::Route(entries.into_iter().map(one).collect()),
+            other => other,
+        })
+        .collect()
+    };
+    caught(&broken_fleet(alike), "requests go to the candidate");
+}
+
+#[test]
 fn dropping_the_old_before_the_new_are_ready_is_caught() {
     let rash = |desired: &Desired, instances: &[Instance]| {
         let mut ops = converge(desired, instances);

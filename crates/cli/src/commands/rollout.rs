@@ -155,8 +155,9 @@ fn to_watch(plan: &WatchPlan) -> String {
         more => format!(" after {more} s more"),
     };
     let mut text = format!(
-        "watch: both releases side by side for {} s, a look every {} s; too little to say: {then}{wait}\n",
-        plan.bake_sec, plan.interval_sec
+        "watch: both releases side by side for {} s, a look every {} s; too little to say: {then}{wait}\n  requests to the \
+         new release: {}\n",
+        plan.bake_sec, plan.interval_sec, plan.share
     );
     for metric in &plan.metrics {
         let of = metric.of.as_ref().map_or_else(|| " per second".into(), |of| format!(" of {of}"));

@@ -161,3 +161,33 @@ fn where_proof_is_asked_for_too_little_data_goes_back() {
     let again = world.json(deploy.into_iter().chain(["--dry-run"]));
     assert!(again["decision"]["allowed"].as_bool().unwrap(), "{again:#}");
 }
+
+/// The part of the requests that is asked for is the one that the new release
+/// gets, under load, and nobody is turned away.
+#[test]
+fn a_canary_gets_its_share_of_the_requests_and_no_more() {
+    for environment in ["blue", "trial"] {
+        let mut world = World::new();
+        let watch = WATCH.replace("85s", "8s").replacen("\n\n[[", "\nshare = 0.1\n\n[[", 1);
+        let watch = watch.replace("environments.blue", &format!("environments.{environment}"));
+        world.repo.write("plimsoll.toml", world.configuration() + &watch);
+        let (first, second) = (world.built("first", "well"), world.built("second", "well"));
+        let at_once = format!("environments.{environment}.watch.bake=0s");
+        world.plimsoll(["deploy", first.as_str(), "--env", environment, "--set", &at_once]).exits(0);
+        let deploy = ["deploy", second.as_str(), "--env", environment];
+        world
+            .plimsoll(deploy.into_iter().chain(["--dry-run"]))
+            .exits(0)
+            .says(&["requests to the new release: 10 %"]);
+        let listen = world.listen[usize::from(environment == "blue")];
+        let load = Load::start(listen, "/version", 4, PAUSE);
+        let report = world.json(deploy);
+        let tally = load.stop();
+        assert_eq!((tally.failed, &report["outcome"]), (0, &"succeeded".into()), "{tally:?} {report:#}");
+        let metric = &report["watch"]["metrics"][0];
+        let [new, old] = ["new", "old"].map(|side| metric[side]["exposure"].as_f64().unwrap());
+        assert!(new + old > 500.0, "{metric:#}");
+        let share = new / (new + old);
+        assert!((share - 0.1).abs() < 0.01, "{environment}: {new} of {} requests, {share}", new + old);
+    }
+}

@@ -1,9 +1,10 @@
 //! What an environment declares to be watched: read, and tried, before anything
 //! moves.
 
-use plimsoll_config::{Environment, Metric, OnInsufficientData, SecretContext, Source, Worse};
+use plimsoll_config::{Environment, Metric, OnInsufficientData, SecretContext, Source, Target, Worse};
 use plimsoll_health::{Effect, InsufficientData, Latency, Then};
 use plimsoll_model::{Digest, Failure, Release};
+use plimsoll_rollout_core::Canary;
 use plimsoll_watch::otlp::Spans;
 use plimsoll_watch::prometheus::{Access, Expression, Releases};
 use plimsoll_watch::{Bounds, Declaration, Prometheus, Query};
@@ -31,6 +32,15 @@ pub(crate) fn insufficient_data(environment: &Environment) -> InsufficientData {
             OnInsufficientData::GoBack => Then::GoBack,
         },
     }
+}
+
+/// The new release's part of the requests while both serve, where one is
+/// declared. A cluster's Service sends requests to all pods alike.
+pub(crate) fn canary(environment: &Environment) -> Option<Canary> {
+    let share = environment.watch.as_ref()?.share?;
+    // From 1 to 999: the configuration takes nothing else.
+    let permille = (share * 1_000.0).round() as u32;
+    Some(Canary { permille, by_instances: matches!(environment.target, Target::Kubernetes(_)) })
 }
 
 /// What is declared, read, by where it is to be looked at.

@@ -26,7 +26,7 @@ use crate::target::{Running as RunningTarget, folder};
 use serving::Serving;
 
 use declared::Declared;
-pub(crate) use declared::{check, compare_sec, insufficient_data};
+pub(crate) use declared::{canary, check, compare_sec, insufficient_data};
 pub(crate) use planned::planned;
 pub use planned::{PlannedMetric, WatchPlan};
 pub use replay::{ReplayReport, Replayed, replay};

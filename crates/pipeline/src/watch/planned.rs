@@ -2,6 +2,7 @@
 
 use plimsoll_config::{Environment, Metric, Source, Watch};
 use plimsoll_health::Then;
+use plimsoll_model::Strategy;
 use plimsoll_rollout_core::PlanRecord;
 use serde::Serialize;
 
@@ -14,6 +15,8 @@ pub struct WatchPlan {
     pub wait_sec: u32,
     /// What is to happen then.
     pub on_insufficient_data: Then,
+    /// The new release's part of the requests, in words.
+    pub share: String,
     /// Between two looks, in seconds.
     pub interval_sec: f64,
     /// What is looked at, as declared.
@@ -37,15 +40,44 @@ pub struct PlannedMetric {
 }
 
 /// What the plan's watch will look at; nothing where nothing is compared.
-pub(crate) fn planned(environment: &Environment, plan: &PlanRecord) -> Option<WatchPlan> {
+///
+/// `old` are the replicas that serve now, where that is known.
+pub(crate) fn planned(environment: &Environment, plan: &PlanRecord, old: Option<u32>) -> Option<WatchPlan> {
     let watch = environment.watch.as_ref().filter(|_| plan.deadlines.compare_sec > 0)?;
     Some(WatchPlan {
         bake_sec: plan.deadlines.compare_sec,
         wait_sec: plan.insufficient_data.wait_sec,
         on_insufficient_data: plan.insufficient_data.then,
+        share: share(plan, old),
         interval_sec: watch.interval.as_secs_f64(),
         metrics: watch.metrics.iter().map(|metric| of_metric(watch, metric)).collect(),
     })
+}
+
+/// The part that is asked for and, where requests follow the instances, the one
+/// that it comes to. Pods of an autoscaler may be others by then.
+fn share(plan: &PlanRecord, old: Option<u32>) -> String {
+    let by_cluster = plan.canary.is_some_and(|canary| canary.by_instances);
+    let old = old.or(plan.from_replicas).unwrap_or(plan.replicas).max(1);
+    // A cluster's own number counts, for both.
+    let new = if by_cluster { old } else { plan.replicas };
+    let by_pods =
+        |new: u32| format!("{new} beside {old}, {:.0} %", 100.0 * f64::from(new) / f64::from(new + old));
+    let alike = match plan.strategy {
+        Strategy::Rolling => 1,
+        Strategy::BlueGreen => new,
+    };
+    match plan.canary {
+        None => format!("in proportion to the replicas: {}", by_pods(alike)),
+        Some(canary) if !canary.by_instances => format!("{} %", f64::from(canary.permille) / 10.0),
+        Some(canary) => {
+            let pods = match plan.strategy {
+                Strategy::Rolling => canary.instances(old, new),
+                Strategy::BlueGreen => alike,
+            };
+            format!("{} % asked for; by pods {}", f64::from(canary.permille) / 10.0, by_pods(pods))
+        }
+    }
 }
 
 fn of_metric(watch: &Watch, metric: &Metric) -> PlannedMetric {

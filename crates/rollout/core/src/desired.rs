@@ -59,6 +59,11 @@ pub struct Desired {
     /// shares alone need not look at it.
     #[serde(default = "rolling")]
     pub strategy: Strategy,
+    /// The candidate's part of the requests while both serve, in thousandths from
+    /// 1 to 999; none: in proportion to the instances. Only for targets that can
+    /// send requests by weight.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permille: Option<u32>,
     /// The candidate is compared with the stable release before that is
     /// replaced: none of the stable's instances makes room for one of it. Targets
     /// that order the steps by the shares alone need not look at it.
@@ -90,6 +95,11 @@ impl Desired {
             Traffic::Candidate => is(&self.candidate),
             Traffic::Shared => is(&self.stable) || is(&self.candidate),
         }
+    }
+
+    /// The candidate's part of the requests, in thousandths, where one is desired.
+    pub fn part(&self) -> Option<u32> {
+        self.permille.filter(|permille| self.traffic == Traffic::Shared && (1..1_000).contains(permille))
     }
 
     /// How many ready instances are to receive requests once all is as desired.

@@ -30,7 +30,7 @@ pub use error::RolloutError;
 pub use executor::{Outcome, execute};
 pub use machine::{Phase, State, Stop, step};
 pub use observed::{Cause, Failing, Fleet, Observed, Seen};
-pub use plan::{Deadlines, Plan, PlanRecord};
+pub use plan::{Canary, Deadlines, Plan, PlanRecord};
 pub use ports::{Clock, Journal, JournalError, Judge, Lease, Migrator, NoMetrics, NoMigrations, Ports};
 pub use recovery::{Unfinished, unfinished};
 pub use target::{Applied, BoxFuture, Fence, OutputLine, Target, TargetError};

@@ -30,6 +30,30 @@ pub struct Deadlines {
     pub probe_grace_sec: u32,
 }
 
+/// A part of the requests for the new release while both serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Canary {
+    /// In thousandths, from 1 to 999.
+    pub permille: u32,
+    /// Whether the target sends requests to all instances alike, so that the
+    /// part is one of the instances: at least one, and none more than it takes.
+    pub by_instances: bool,
+}
+
+impl Canary {
+    /// Instances of the new release beside `old` of the old one, at most `most`:
+    /// as near to the part as whole instances get.
+    pub fn instances(self, old: u32, most: u32) -> u32 {
+        if !self.by_instances {
+            return 1;
+        }
+        let permille = u64::from(self.permille.clamp(1, 999));
+        let rest = 1_000 - permille;
+        let wanted = (permille * u64::from(old) + rest / 2) / rest;
+        u32::try_from(wanted).unwrap_or(u32::MAX).clamp(1, most.max(1))
+    }
+}
+
 /// The plan as it is written to the ledger and printed by `--dry-run`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanRecord {
@@ -59,6 +83,10 @@ pub struct PlanRecord {
     /// What to do when comparing shows too little to say.
     #[serde(default)]
     pub insufficient_data: InsufficientData,
+    /// The new release's part of the requests while it is compared; none: in
+    /// proportion to the instances.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
     /// Who asked.
     pub actor: String,
     /// When.

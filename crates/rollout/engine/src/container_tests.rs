@@ -165,7 +165,7 @@ fn what_is_noted_decides_before_the_engine() {
     let container = |state| Container::read(&found(state, "")).unwrap();
     let later = Timestamp::now() + SignedDuration::from_mins(5);
     let draining = Noted { draining: draining.draining.max(Some(later)), ..draining };
-    let busy = Served { routed: false, in_flight: 2 };
+    let busy = Served { routed: false, weight: 0, in_flight: 2 };
     assert_eq!(words(&container("running").look(&draining, busy, now(), vec![])), "draining");
     assert_eq!(words(&container("exited").look(&draining, busy, now(), vec![])), "drained");
     assert_eq!(words(&look("running", "", &draining, &[])), "drained");

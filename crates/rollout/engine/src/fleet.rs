@@ -375,8 +375,10 @@ impl EngineFleet {
 }
 
 fn instance(identity: Identity, state: InstanceState, switch: Option<&SwitchStatus>) -> Instance {
+    let served = Served::of(switch, &identity.name);
     Instance {
-        routed: Served::of(switch, &identity.name).routed,
+        routed: served.routed,
+        weight: served.weight,
         id: identity.name,
         release: identity.release,
         rollout: identity.rollout,

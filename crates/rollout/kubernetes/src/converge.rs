@@ -216,21 +216,8 @@ fn with_candidate(
         Some(Slot::Candidate) if holds != Some(true) => return Next::Wait("for the home pods to serve"),
         Some(_) => {}
     }
-    let bounds = Bounds::of(desired, home.replicas(), setting.max_surge);
-    let document = manifest::candidate(
-        deployment,
-        &setting.container,
-        release,
-        fence,
-        &setting.environment,
-        bounds,
-        None,
-        view.candidate.as_ref(),
-    );
-    if annotation(view.candidate.as_ref().map(|c| &c.metadata), names::MADE_FROM)
-        != document["metadata"]["annotations"][names::MADE_FROM].as_str()
-    {
-        return Next::Write(Box::new(Write::Candidate(document)));
+    if let Some(write) = second(setting, desired, fence, view, deployment, release, None) {
+        return write;
     }
     let preview = manifest::preview(service, deployment, &setting.environment);
     if annotation(view.preview.as_ref().map(|p| &p.metadata), names::MADE_FROM)
@@ -272,22 +259,28 @@ fn with_a_few(
         Some(_) => return unbind(service, fence, now),
         None => {}
     }
-    let bounds = Bounds::of(desired, home.replicas(), setting.max_surge);
-    let document = manifest::candidate(
-        deployment,
-        &setting.container,
-        release,
-        fence,
-        &setting.environment,
-        bounds,
-        desired.candidate.as_ref().map(|share| share.replicas),
-        view.candidate.as_ref(),
-    );
-    let made_from = annotation(view.candidate.as_ref().map(|c| &c.metadata), names::MADE_FROM);
-    if made_from != document["metadata"]["annotations"][names::MADE_FROM].as_str() {
-        return Next::Write(Box::new(Write::Candidate(document)));
-    }
-    Next::Wait("for the machine")
+    let pods = desired.candidate.as_ref().map(|share| share.replicas);
+    second(setting, desired, fence, view, deployment, release, pods).unwrap_or(Next::Wait("for the machine"))
+}
+
+/// The second Deployment's document, where it is not what was applied last.
+fn second(
+    setting: &Setting,
+    desired: &Desired,
+    fence: Fence,
+    view: &View,
+    home: &Deployment,
+    release: &Release,
+    pods: Option<u32>,
+) -> Option<Next> {
+    let own = home.spec.as_ref().and_then(|spec| spec.replicas);
+    let bounds = Bounds::of(desired, crate::workload::unsigned(own.or(Some(1))), setting.max_surge);
+    let (container, environment) = (&setting.container, &setting.environment);
+    let existing = view.candidate.as_ref();
+    let document = manifest::candidate(home, container, release, fence, environment, bounds, pods, existing);
+    let made_from = annotation(existing.map(|other| &other.metadata), names::MADE_FROM);
+    let as_made = made_from == document["metadata"]["annotations"][names::MADE_FROM].as_str();
+    (!as_made).then(|| Next::Write(Box::new(Write::Candidate(document))))
 }
 
 /// What two workloads of one Service need.

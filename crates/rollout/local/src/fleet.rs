@@ -232,6 +232,7 @@ impl LocalFleet {
             routed: served.routed,
             restarts: dir.restarts(),
             since: Some(spec.created),
+            weight: served.weight,
         })
     }
 

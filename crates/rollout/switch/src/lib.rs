@@ -48,6 +48,7 @@ pub mod protocol;
 mod proxy;
 pub mod settings;
 mod shared;
+mod split;
 pub mod table;
 mod tunnel;
 mod unit;

@@ -20,6 +20,8 @@ pub struct Marks(PathBuf);
 pub struct Served {
     /// Whether it receives new requests.
     pub routed: bool,
+    /// Its part of them relative to the others'; 0 where that is not known.
+    pub weight: u32,
     /// Requests it has not answered to the end.
     pub in_flight: u64,
 }
@@ -29,6 +31,7 @@ impl Served {
     pub fn of(switch: Option<&Status>, instance: &str) -> Self {
         switch.map_or_else(Self::default, |status| Self {
             routed: status.routed(instance),
+            weight: status.weight(instance),
             in_flight: status.in_flight(instance),
         })
     }
@@ -122,7 +125,7 @@ mod tests {
     #[test]
     fn draining_is_over_without_requests_or_without_time() {
         let later = Timestamp::now() + SignedDuration::from_secs(60);
-        let served = |routed, in_flight| Served { routed, in_flight };
+        let served = |routed, in_flight| Served { routed, weight: 1, in_flight };
         assert!(served(false, 0).is_over(later));
         assert!(!served(false, 1).is_over(later));
         assert!(served(false, 1).is_over(Timestamp::now()));

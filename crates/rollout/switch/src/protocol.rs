@@ -135,6 +135,9 @@ pub struct InstanceStatus {
     /// Whether it is in the table in force. Otherwise it is draining; once
     /// drained it is no longer listed.
     pub routed: bool,
+    /// Its weight in that table; 0 where a switch of an older version says nothing.
+    #[serde(default)]
+    pub weight: u32,
     /// Whether the last connection and probe succeeded. An unhealthy
     /// instance gets no requests while a healthy one is routed.
     pub healthy: bool,
@@ -185,6 +188,12 @@ impl Status {
     /// Whether an instance gets no more requests and has none open.
     pub fn drained(&self, instance: &str) -> bool {
         self.instances.iter().filter(|i| i.instance == instance).all(|i| !i.routed && i.in_flight == 0)
+    }
+
+    /// The weight of a routed instance; 0 for any other.
+    pub fn weight(&self, instance: &str) -> u32 {
+        let routed = self.instances.iter().find(|i| i.instance == instance && i.routed);
+        routed.map_or(0, |i| i.weight)
     }
 
     /// Open requests of an instance, over all its addresses.

@@ -14,6 +14,7 @@ use crate::counters::{Counters, DigestCounters};
 use crate::front::FrontState;
 use crate::protocol::{InstanceStatus, Leftover, Status};
 use crate::settings::Settings;
+use crate::split::Split;
 use crate::upstream::Link;
 use crate::{SwitchError, Table};
 
@@ -53,6 +54,8 @@ struct Routes {
     table: Table,
     active: Vec<Arc<Instance>>,
     draining: Vec<Draining>,
+    /// Declared parts of the requests, where there are some.
+    split: Option<Split>,
     next_id: u64,
 }
 
@@ -120,6 +123,7 @@ impl Shared {
                 table: Table::empty(),
                 active: Vec::new(),
                 draining: Vec::new(),
+                split: None,
                 next_id: 1,
             }),
             counters: Mutex::default(),
@@ -201,6 +205,7 @@ impl Shared {
                 draining.push(Draining { instance, since: now, deadline });
             }
             routes.draining = draining;
+            routes.split = Split::of(&table.entries);
             routes.table = table;
         }
         for instance in &left {
@@ -210,18 +215,25 @@ impl Shared {
     }
 
     /// Assigns a request to the least loaded instance that is well and was
-    /// not tried yet; when none is well, to any not tried yet.
+    /// not tried yet; when none is well, to any not tried yet. Where releases have
+    /// declared parts of the requests, the part goes before the load: a release
+    /// whose instances are all unwell has none.
     pub(crate) fn pick(&self, front: &Arc<FrontState>, tried: &[u64]) -> Option<Flight> {
         let routes = self.read();
         let count = routes.active.len();
         if count == 0 {
             return None;
         }
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed) as usize % count;
-        let best = |well: bool| {
+        let number = self.turn.fetch_add(1, Ordering::Relaxed);
+        let turn = number as usize % count;
+        let part = routes.split.as_ref().filter(|_| tried.is_empty()).map(|split| split.release(number));
+        let best = |well: bool, of: Option<Digest>| {
             let mut best: Option<(&Arc<Instance>, u64, u64)> = None;
             for instance in routes.active[turn..].iter().chain(&routes.active[..turn]) {
                 if tried.contains(&instance.id) || (well && instance.failing.load(Ordering::Relaxed)) {
+                    continue;
+                }
+                if of.is_some_and(|of| instance.digest != of) {
                     continue;
                 }
                 let load = instance.in_flight.load(Ordering::Relaxed) + 1;
@@ -233,7 +245,8 @@ impl Shared {
             }
             best.map(|(instance, ..)| instance)
         };
-        let instance = Arc::clone(best(true).or_else(|| best(false))?);
+        let own = part.and_then(|part| best(true, Some(part)));
+        let instance = Arc::clone(own.or_else(|| best(true, None)).or_else(|| best(false, None))?);
         instance.in_flight.fetch_add(1, Ordering::AcqRel);
         front.enter(instance.id);
         Some(Flight { instance, front: Arc::clone(front) })
@@ -401,6 +414,7 @@ impl Instance {
             digest: self.digest,
             sha: self.sha.clone(),
             address: self.address,
+            weight: self.weight.load(Ordering::Relaxed),
             routed: draining_since.is_none(),
             healthy: !self.failing.load(Ordering::Relaxed),
             in_flight: self.in_flight.load(Ordering::Acquire),
@@ -475,6 +489,35 @@ mod tests {
         assert_eq!(shared.pick(&front, &[b]).unwrap().instance.name, "a");
         let a = shared.pick(&front, &[b]).unwrap().instance.id;
         assert!(shared.pick(&front, &[a, b]).is_none());
+    }
+
+    #[test]
+    fn a_declared_part_is_kept_whatever_the_load_is() {
+        let mut canary = entry("c", 3, 2);
+        canary.digest = Digest::from_sha256([2; 32]);
+        let (shared, front) = shared(&[entry("a", 1, 9), entry("b", 2, 9), canary]);
+        // One after the other, many at a time, and while the old ones are slow.
+        for held in [0, 50, 400] {
+            let mut flights: std::collections::VecDeque<Flight> = std::collections::VecDeque::new();
+            let mut new = 0;
+            for _ in 0..1_000 {
+                let flight = shared.pick(&front, &[]).unwrap();
+                if flight.instance.name == "c" {
+                    new += 1;
+                } else {
+                    flights.push_back(flight);
+                }
+                while flights.len() > held {
+                    flights.pop_front();
+                }
+            }
+            assert_eq!(new, 100, "{held} at a time");
+        }
+        // A release that is unwell gets none, and nobody is turned away.
+        for instance in shared.routed().0 {
+            instance.failing.store(instance.name == "c", Ordering::Relaxed);
+        }
+        assert!((0..100).all(|_| shared.pick(&front, &[]).unwrap().instance.name != "c"));
     }
 
     #[test]

@@ -134,7 +134,17 @@ fn set_the_stage(world: &mut World, scenario: &Scenario) {
         let state = InstanceState::Starting;
         let rollout = "before".to_owned();
         world.start(
-            Instance { id, release: of, rollout, generation: 0, state, routed, restarts: 0, since: None },
+            Instance {
+                id,
+                release: of,
+                rollout,
+                generation: 0,
+                state,
+                routed,
+                restarts: 0,
+                since: None,
+                weight: u32::from(routed),
+            },
             false,
         );
     };

@@ -1,6 +1,6 @@
 //! A process's side of the world: the executor's ports, with their faults.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -146,15 +146,16 @@ impl SimulatedFleet {
         fence: Option<Fence>,
     ) -> BoxFuture<'a, Result<(), TargetError>> {
         let process = self.0.id;
-        let ids: BTreeSet<String> = entries.iter().map(|e| e.id.clone()).collect();
-        let words = ids.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+        let weights: BTreeMap<String, u32> = entries.iter().map(|e| (e.id.clone(), e.weight)).collect();
+        let words =
+            weights.iter().map(|(id, weight)| format!("{id} x {weight}")).collect::<Vec<_>>().join(" ");
         Box::pin(async move {
             let routed = self.0.call("route", move |world| {
                 let refused = world.switch_has_fences && fence.is_some_and(|f| f < world.record.fence);
                 world.say(|| format!("[{process}] route {words}{}", if refused { ": refused" } else { "" }));
                 if !refused {
                     world.acts(process);
-                    world.route(&ids);
+                    world.route(&weights);
                 }
                 !refused
             });
@@ -188,6 +189,7 @@ impl FleetOps for SimulatedFleet {
                 routed: false,
                 restarts: 0,
                 since: None,
+                weight: 0,
             };
             world.start(instance, desired.candidate.as_ref().is_some_and(|c| c.release == *release));
         })

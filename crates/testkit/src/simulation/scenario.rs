@@ -6,7 +6,7 @@ use plimsoll_model::event::RolloutKind;
 use plimsoll_model::{Digest, Release, RepositoryType, Strategy};
 use plimsoll_rollout_core::executor::Transition;
 use plimsoll_rollout_core::fleet::Converge;
-use plimsoll_rollout_core::{Cause, Deadlines, PlanRecord, fleet, machine};
+use plimsoll_rollout_core::{Canary, Cause, Deadlines, PlanRecord, fleet, machine};
 
 /// How the instances of a release behave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,6 +228,7 @@ fn plan(rng: &mut fastrand::Rng, index: usize) -> PlanRecord {
         replicas: rng.u32(1..=5),
         max_unavailable: rng.u32(1..=2),
         insufficient_data: Default::default(),
+        canary: None,
         deadlines: Deadlines {
             rollout_sec: rng.u32(60..=300),
             compare_sec: 0,
@@ -243,6 +244,10 @@ fn plan(rng: &mut fastrand::Rng, index: usize) -> PlanRecord {
     // Drawn from what is drawn anyway, so that old seeds stay what they were.
     if record.deadlines.probe_grace_sec.is_multiple_of(3) {
         record.deadlines.compare_sec = 20;
+        if record.deadlines.drain_sec.is_multiple_of(2) {
+            let permille = [1, 50, 100, 333, 900, 999][record.deadlines.rollout_sec as usize % 6];
+            record.canary = Some(Canary { permille, by_instances: record.replicas == 4 });
+        }
         record.insufficient_data = InsufficientData {
             wait_sec: record.deadlines.drain_sec,
             then: [Then::Promote, Then::Hold, Then::GoBack][record.deadlines.rollout_sec as usize % 3],

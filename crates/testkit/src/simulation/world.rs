@@ -265,16 +265,39 @@ impl World {
         }
     }
 
-    pub(super) fn route(&mut self, ids: &BTreeSet<String>) {
+    pub(super) fn route(&mut self, weights: &BTreeMap<String, u32>) {
         for index in 0..self.fates.len() {
-            let routed = ids.contains(&self.fates[index].instance.id);
+            let weight = weights.get(&self.fates[index].instance.id).copied();
+            let routed = weight.is_some();
             self.fates[index].instance.routed = routed;
+            self.fates[index].instance.weight = weight.unwrap_or_default();
             self.fates[index].served |= routed;
             let id = self.fates[index].instance.id.clone();
             let state = self.fates[index].instance.state.clone();
             if routed && matches!(state, InstanceState::Starting) {
                 self.violate(format!("{id} receives requests and is not ready"));
             }
+        }
+        self.check_parts();
+    }
+
+    /// While a part of the requests is desired for the candidate and both serve,
+    /// it is the candidate's.
+    fn check_parts(&mut self) {
+        let Some(desired) = self.record.desired.clone() else { return };
+        let (Some(permille), Some(candidate), false) = (desired.part(), &desired.candidate, self.acting_late)
+        else {
+            return;
+        };
+        let digest = candidate.release.digest();
+        let routed = || self.fates.iter().map(|f| &f.instance).filter(|i| i.routed);
+        let all: u32 = routed().map(|i| i.weight).sum();
+        let new: u32 = routed().filter(|i| i.release.digest() == digest).map(|i| i.weight).sum();
+        if new > 0
+            && new < all
+            && (f64::from(new) / f64::from(all) - f64::from(permille) / 1000.0).abs() > 0.005
+        {
+            self.violate(format!("{new} of {all} requests go to the candidate, {permille} of 1000 should"));
         }
     }
 

@@ -132,6 +132,7 @@ pub(super) fn plan() -> Plan {
         replicas: 1,
         max_unavailable: 1,
         insufficient_data: Default::default(),
+        canary: None,
         deadlines: Deadlines {
             rollout_sec: 60,
             compare_sec: 0,

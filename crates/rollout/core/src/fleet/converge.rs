@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use plimsoll_model::Digest;
 
-use super::{CRASH_LOOP_DEATHS, Instance, InstanceOp, InstanceState, RouteEntry, instance_name};
+use super::{CRASH_LOOP_DEATHS, Instance, InstanceOp, InstanceState, MAX_WEIGHT, RouteEntry, instance_name};
 use crate::{Cause, Desired, Share, Traffic};
 
 /// The operations that bring `instances` one step nearer to `desired`, in the
@@ -42,16 +42,15 @@ pub fn converge(desired: &Desired, instances: &[Instance]) -> Vec<InstanceOp> {
     }
 
     let routes = next_routes(desired, &sorted, &kept);
-    let routed: BTreeSet<&str> = sorted.iter().filter(|i| i.routed).map(|i| i.id.as_str()).collect();
-    let next: BTreeSet<&str> = routes.iter().map(|i| i.id.as_str()).collect();
-    if routed != next {
-        ops.push(InstanceOp::Route(
-            routes
-                .iter()
-                .map(|i| RouteEntry { id: i.id.clone(), digest: i.release.digest(), weight: 1 })
-                .collect(),
-        ));
+    let entries = weighted(desired, &routes);
+    let routed: BTreeSet<(&str, u32)> =
+        sorted.iter().filter(|i| i.routed).map(|i| (i.id.as_str(), i.weight)).collect();
+    let wanted: BTreeSet<(&str, u32)> =
+        entries.iter().map(|entry| (entry.id.as_str(), entry.weight)).collect();
+    if routed != wanted {
+        ops.push(InstanceOp::Route(entries));
     }
+    let next: BTreeSet<&str> = routes.iter().map(|i| i.id.as_str()).collect();
     let unwanted = sorted.iter().filter(|i| !kept.contains(i.id.as_str()) && !next.contains(i.id.as_str()));
     for instance in unwanted.clone().filter(|i| i.state == InstanceState::Ready) {
         ops.push(InstanceOp::Drain { id: instance.id.clone() });
@@ -63,6 +62,34 @@ pub fn converge(desired: &Desired, instances: &[Instance]) -> Vec<InstanceOp> {
         }
     }
     ops
+}
+
+/// The routes with their weights: alike, or so that the candidate's instances
+/// together get the part of the requests that is desired.
+fn weighted(desired: &Desired, routes: &[&Instance]) -> Vec<RouteEntry> {
+    let on_trial = |i: &Instance| is_candidate(desired, &i.release.digest());
+    let new = routes.iter().filter(|i| on_trial(i)).count() as u32;
+    let old = routes.len() as u32 - new;
+    let (new_weight, old_weight) = match desired.part() {
+        Some(permille) if new > 0 && old > 0 => weights(permille, new, old),
+        _ => (1, 1),
+    };
+    let weight = |i: &Instance| if on_trial(i) { new_weight } else { old_weight };
+    let entry =
+        |i: &&Instance| RouteEntry { id: i.id.clone(), digest: i.release.digest(), weight: weight(i) };
+    routes.iter().map(entry).collect()
+}
+
+/// The weight of each new and of each old instance, the smallest whole numbers
+/// for this part of the requests, at most [`MAX_WEIGHT`].
+fn weights(permille: u32, new: u32, old: u32) -> (u32, u32) {
+    let (a, b) = (u64::from(permille) * u64::from(old), u64::from(1_000 - permille) * u64::from(new));
+    let divisor = (1..=a.min(b)).rev().find(|d| a.is_multiple_of(*d) && b.is_multiple_of(*d)).unwrap_or(1);
+    let (a, b) = (a / divisor, b / divisor);
+    let most = u64::from(MAX_WEIGHT);
+    let larger = a.max(b);
+    let scaled = |n: u64| if larger > most { ((n * most + larger / 2) / larger).max(1) } else { n };
+    (scaled(a) as u32, scaled(b) as u32)
 }
 
 /// The shares to hold; two of one digest are one.

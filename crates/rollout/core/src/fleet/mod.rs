@@ -23,6 +23,9 @@ pub use target::{Converge, FleetOps, FleetTarget};
 /// rollout, after which it counts as a crash loop.
 pub const CRASH_LOOP_DEATHS: usize = 3;
 
+/// The largest weight of a route, as the traffic switch takes it.
+pub const MAX_WEIGHT: u32 = 1_000;
+
 /// One instance as a target finds it. What is said here lives with the
 /// instance (labels, a state file), so that a new process finds it again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +48,9 @@ pub struct Instance {
     /// Since when it exists, where that is known.
     #[serde(default)]
     pub since: Option<jiff::Timestamp>,
+    /// Its part of the requests relative to the others' ([`RouteEntry::weight`]).
+    #[serde(default)]
+    pub weight: u32,
 }
 
 impl Instance {

@@ -25,6 +25,7 @@ fn desired(stable: Option<(u8, u32)>, candidate: Option<(u8, u32)>, traffic: Tra
         max_surge: 1,
         replicas: 2,
         strategy: plimsoll_model::Strategy::Rolling,
+        permille: None,
         beside: false,
         decision_entry: 1,
         drain_sec: 5,
@@ -41,6 +42,7 @@ fn instance(id: &str, n: u8, rollout: &str, state: InstanceState, routed: bool) 
         routed,
         restarts: 0,
         since: None,
+        weight: u32::from(routed),
     }
 }
 
@@ -97,7 +99,7 @@ fn replacement_comes_before_removal() {
     all[2].state = Ready;
     assert_eq!(words(&converge(&desired, &all)), ["send requests to a, c", "drain b"]);
     all[1].routed = false;
-    all[2].routed = true;
+    (all[2].routed, all[2].weight) = (true, 1);
     all[1].state = Draining;
     assert_eq!(words(&converge(&desired, &all)), [""; 0]);
     all[1].state = Drained;
@@ -156,6 +158,53 @@ fn what_is_kept_of_the_old_helps_out_when_the_candidate_breaks_down() {
         instance("d", 2, "new", gone(), true),
     ];
     assert_eq!(words(&converge(&desired, &all))[0], "send requests to a");
+}
+
+/// What is routed with which weight, as `id x weight`.
+fn routes(ops: &[InstanceOp]) -> Vec<String> {
+    let entries = ops.iter().find_map(|op| match op {
+        InstanceOp::Route(entries) => Some(entries),
+        _ => None,
+    });
+    entries.into_iter().flatten().map(|entry| format!("{} x {}", entry.id, entry.weight)).collect()
+}
+
+#[test]
+fn a_desired_part_of_the_requests_is_one_of_weights() {
+    let mut desired = desired(Some((1, 2)), Some((2, 1)), Traffic::Shared);
+    let all = |new_routed| {
+        vec![
+            instance("a", 1, "old", Ready, true),
+            instance("b", 1, "old", Ready, true),
+            instance("c", 2, "new", Ready, new_routed),
+        ]
+    };
+    for (permille, expected) in [
+        (None, ["a x 1", "b x 1", "c x 1"]),
+        (Some(100), ["a x 9", "b x 9", "c x 2"]),
+        (Some(500), ["a x 1", "b x 1", "c x 2"]),
+        (Some(1), ["a x 999", "b x 999", "c x 2"]),
+        (Some(999), ["a x 1", "b x 1", "c x 1000"]),
+    ] {
+        desired.permille = permille;
+        let entries = routes(&converge(&desired, &all(false)));
+        assert_eq!(entries, expected, "{permille:?}");
+    }
+    // Level-triggered: weights that are not as desired are made so, and then nothing more.
+    desired.permille = Some(100);
+    let mut there = all(true);
+    assert_eq!(routes(&converge(&desired, &there)), ["a x 9", "b x 9", "c x 2"]);
+    for (instance, weight) in there.iter_mut().zip([9, 9, 2]) {
+        instance.weight = weight;
+    }
+    assert_eq!(words(&converge(&desired, &there)), [""; 0]);
+    // One of the old is gone: the part is the same.
+    there.remove(1);
+    assert_eq!(routes(&converge(&desired, &there)), ["a x 9", "c x 1"]);
+    // Only while both are to serve.
+    desired.traffic = Traffic::Candidate;
+    desired.candidate.as_mut().unwrap().replicas = 1;
+    assert_eq!(routes(&converge(&desired, &there)), ["c x 1"]);
 }
 
 #[test]

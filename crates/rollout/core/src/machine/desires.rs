@@ -36,7 +36,10 @@ pub(super) fn candidate_size(plan: &PlanRecord, phase: Phase) -> u32 {
     let all = plan.replicas.max(1);
     match phase {
         // One proves that the release starts before any user meets it.
-        Phase::Expanding | Phase::Comparing | Phase::Held if in_waves(plan) => 1,
+        Phase::Expanding | Phase::Comparing | Phase::Held if in_waves(plan) => {
+            let canary = plan.canary.filter(|_| compares(plan));
+            canary.map_or(1, |canary| canary.instances(old_replicas(plan), all))
+        }
         Phase::Shifting(wave) if in_waves(plan) => wave.saturating_mul(plan.max_unavailable.max(1)).min(all),
         _ => all,
     }
@@ -82,6 +85,10 @@ pub fn desired_for(plan: &Plan, state: &State) -> Option<Desired> {
         max_surge: if rolling { plan.max_unavailable.max(1) } else { all.max(old) },
         replicas,
         strategy: plan.strategy,
+        permille: plan
+            .canary
+            .filter(|canary| state.phase == Phase::Comparing && !canary.by_instances)
+            .map(|canary| canary.permille),
         beside: compares(plan) && matches!(state.phase, Phase::Expanding | Phase::Comparing),
         decision_entry: plan.decision_entry,
         drain_sec: plan.deadlines.drain_sec,

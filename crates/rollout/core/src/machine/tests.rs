@@ -10,7 +10,9 @@ use super::{
     Command, End, Inputs, Judged, LockStatus, Migrations, Phase, State, Step, Trouble, Verdict, desired_for,
     step,
 };
-use crate::{Cause, Deadlines, Desired, Failing, Fence, Fleet, Observed, Plan, PlanRecord, Traffic, codes};
+use crate::{
+    Canary, Cause, Deadlines, Desired, Failing, Fence, Fleet, Observed, Plan, PlanRecord, Traffic, codes,
+};
 
 fn release(n: u8) -> Release {
     let sha = format!("{n:02x}").repeat(20);
@@ -30,6 +32,7 @@ fn record(strategy: Strategy, from: Option<u8>, replicas: u32) -> PlanRecord {
         replicas,
         max_unavailable: 1,
         insufficient_data: Default::default(),
+        canary: None,
         deadlines: Deadlines {
             rollout_sec: 100,
             compare_sec: 0,
@@ -283,6 +286,32 @@ fn what_is_held_leaves_everything_as_it_is_and_a_person_decides() {
     assert_eq!(undone.desired.last().map(|desired| desired.traffic), Some(Traffic::Stable));
     // Only what is held can be promoted.
     assert_eq!(unsure(Then::Hold).state.promoted("early").promoted, None);
+}
+
+#[test]
+fn a_part_of_the_requests_is_desired_only_while_both_are_compared() {
+    let parts = |strategy, canary, replicas| {
+        let mut record = record(strategy, Some(1), replicas);
+        record.deadlines.compare_sec = 30;
+        record.canary = Some(canary);
+        let mut world = Obedient::new(record);
+        world.until(Phase::Committed);
+        let sizes = sizes(&world.desired);
+        (world.desired.iter().map(Desired::part).collect::<Vec<_>>(), sizes)
+    };
+    use Traffic::{Shared, Stable};
+    let by_weight = Canary { permille: 100, by_instances: false };
+    for strategy in [Strategy::Rolling, Strategy::BlueGreen] {
+        let (parts, _) = parts(strategy, by_weight, 3);
+        assert_eq!(parts[..3], [None, Some(100), None], "{strategy}");
+        assert!(parts[3..].iter().all(Option::is_none), "{strategy}");
+    }
+    // Where requests follow the instances, so many of them are made.
+    for (permille, new) in [(100, 1), (250, 2), (500, 6), (900, 6)] {
+        let (parts, sizes) = parts(Strategy::Rolling, Canary { permille, by_instances: true }, 6);
+        assert!(parts.iter().all(Option::is_none));
+        assert_eq!(sizes[..2], [(6, new, Stable), (6, new, Shared)], "{permille}");
+    }
 }
 
 #[test]

@@ -145,6 +145,7 @@ impl World {
             max_surge: 1,
             replicas,
             strategy: plimsoll_model::Strategy::Rolling,
+            permille: None,
             beside: false,
             decision_entry: 1,
             drain_sec: 2,

@@ -76,6 +76,7 @@ async fn roll_out(
         from_replicas: None,
         max_unavailable: 1,
         insufficient_data: Default::default(),
+        canary: None,
         deadlines: Deadlines {
             rollout_sec: 60,
             compare_sec: 0,

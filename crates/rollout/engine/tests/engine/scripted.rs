@@ -106,6 +106,7 @@ fn desired() -> Desired {
         max_surge: 1,
         replicas: 1,
         strategy: plimsoll_model::Strategy::Rolling,
+        permille: None,
         beside: false,
         decision_entry: 1,
         drain_sec: 1,

@@ -27,6 +27,7 @@ fn desired(generation: u64, stable: Option<u8>, candidate: Option<u8>, traffic: 
         max_surge: 1,
         replicas: 3,
         strategy: Strategy::BlueGreen,
+        permille: None,
         beside: false,
         decision_entry: 4,
         drain_sec: 5,

@@ -25,6 +25,7 @@ fn desired(stable: Option<u8>, candidate: Option<u8>) -> Desired {
         max_surge: 1,
         replicas: 3,
         strategy: Strategy::Rolling,
+        permille: None,
         beside: false,
         decision_entry: 4,
         drain_sec: 5,

@@ -126,6 +126,7 @@ impl Scene {
             replicas: 2,
             max_unavailable: 1,
             insufficient_data: Default::default(),
+            canary: None,
             deadlines: Deadlines {
                 rollout_sec: 300,
                 compare_sec: 0,
