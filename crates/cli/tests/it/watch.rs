@@ -191,3 +191,20 @@ fn a_canary_gets_its_share_of_the_requests_and_no_more() {
         assert!((share - 0.1).abs() < 0.01, "{environment}: {new} of {} requests, {share}", new + old);
     }
 }
+
+/// What an instance says decides alone, and at once: nobody waits for a verdict
+/// on a release that crashes.
+#[test]
+fn a_release_that_crashes_while_it_is_compared_is_taken_back_without_a_verdict() {
+    let mut world = World::new();
+    world.repo.write("plimsoll.toml", world.configuration() + WATCH);
+    let first = world.built("first", "well");
+    let at_once = ["--set", "environments.blue.watch.bake=0s"];
+    world.plimsoll(["deploy", first.as_str(), "--env", "blue"].into_iter().chain(at_once)).exits(0);
+    let second = world.built("second", "crash AFTER_MS=1500");
+    let failed = world.plimsoll(["deploy", second.as_str(), "--env", "blue"]).exits(1);
+    assert!(failed.took < std::time::Duration::from_secs(60), "{:?}", failed.took);
+    failed.says(&["DEP-104", "comparing", "out of memory, or so"]);
+    assert_eq!(serves(&world), first.as_str());
+    assert_eq!(world.json(["watch", "replay"])["watches"], serde_json::json!([]));
+}

@@ -6,3 +6,4 @@ mod otlp;
 mod prometheus;
 mod replicas;
 mod scripted;
+mod session;
