@@ -7,6 +7,8 @@ use plimsoll_rollout_core::PlanRecord;
 use plimsoll_rollout_core::machine::Verdict;
 use serde::Serialize;
 
+pub use crate::drift::{Difference, Drift, DriftKind};
+
 /// What `deploy` and `rollback` print.
 #[derive(Debug, Clone, Serialize)]
 pub struct RolloutReport {
@@ -146,27 +148,6 @@ pub struct RunningReport {
     pub decision_entry: Option<u64>,
     /// What came before.
     pub previous: Option<Release>,
-}
-
-/// What runs against what should run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub enum Drift {
-    /// Exactly what the ledger says.
-    None {
-        /// Instances that are ready.
-        ready: u32,
-    },
-    /// Something else; each difference in words.
-    Drifted {
-        /// The differences.
-        differences: Vec<String>,
-    },
-    /// The target could not be asked; why.
-    Unknown {
-        /// Why.
-        reason: String,
-    },
 }
 
 /// Who holds an environment's lock.

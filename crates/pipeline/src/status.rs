@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use plimsoll_config::Environment;
 use plimsoll_decision::VerificationPolicy;
 use plimsoll_ledger::Lock;
-use plimsoll_ledger::views::{Deployed, Running};
-use plimsoll_model::{Commit, Event, Failure, Lookup, Release};
-use plimsoll_rollout_core::{Desired, Observed, Phase, Traffic};
+use plimsoll_ledger::views::Deployed;
+use plimsoll_model::{Commit, Event, Failure, Lookup};
+use plimsoll_rollout_core::Phase;
 
 use crate::context::Context;
 use crate::error::PipelineError;
@@ -23,7 +23,7 @@ use crate::report::{
     StatusReport, WayBack,
 };
 use crate::target::{self, Running as RunningTarget};
-use crate::{blocking, rollout};
+use crate::{blocking, drift, rollout};
 
 /// How many releases to go back to are looked at.
 const MOST_WAYS_BACK: usize = 10;
@@ -66,7 +66,7 @@ async fn of_environment(context: &Context, environment: &Environment) -> Result<
             if let Some(schema) = &schema {
                 schema.judge(context, &environment.name, &mut ways).await?;
             }
-            (drift(target, current.as_ref(), &deployed).await, ways)
+            (drift::found(target, current.as_ref(), &deployed).await, ways)
         }
         Err(failure) => (Drift::Unknown { reason: failure.to_string() }, Vec::new()),
     };
@@ -99,24 +99,6 @@ async fn of_environment(context: &Context, environment: &Environment) -> Result<
     })
 }
 
-/// Whether what runs in one environment is what the ledger says, and nothing else.
-///
-/// # Errors
-/// When there is no such environment or the ledger cannot be read. A target
-/// that cannot be asked is part of the answer.
-pub async fn drift_of(context: &Context, environment: &str) -> Result<Drift, Failure> {
-    let environment = context.environment(environment)?;
-    let (ledger, name) = (context.ledger.clone(), environment.name.clone());
-    let (current, deployed) = blocking("reading the ledger", move || {
-        Ok::<_, Failure>((ledger.current(&name)?, ledger.deployed_before(&name, MOST_WAYS_BACK + 1)?))
-    })
-    .await??;
-    Ok(match RunningTarget::open(context, environment) {
-        Ok(target) => drift(&target, current.as_ref(), &deployed).await,
-        Err(failure) => Drift::Unknown { reason: failure.to_string() },
-    })
-}
-
 /// Whether the next command would have to wait for it.
 fn is_held(context: &Context, environment: &Environment, lock: &Lock) -> bool {
     let presence = Presence::new(&target::folder(context, &environment.name));
@@ -129,71 +111,6 @@ fn listen(environment: &Environment) -> Option<String> {
         plimsoll_config::Target::Engine(engine) => Some(engine.listen.to_string()),
         plimsoll_config::Target::Kubernetes(_) => None,
     }
-}
-
-async fn drift(target: &RunningTarget, current: Option<&Running>, deployed: &[Deployed]) -> Drift {
-    if let (Some(cluster), Some(running)) = (target.kubernetes(), current) {
-        let earlier: Vec<_> = deployed.iter().map(|row| row.release.digest()).collect();
-        return match cluster.drift(&running.release, &earlier).await {
-            Ok(facts) if facts.drift.is_empty() => {
-                let ready = facts.pods.iter().filter(|pod| pod.ready).count();
-                Drift::None { ready: u32::try_from(ready).unwrap_or(u32::MAX) }
-            }
-            Ok(facts) => {
-                Drift::Drifted { differences: facts.drift.iter().map(ToString::to_string).collect() }
-            }
-            Err(error) => Drift::Unknown { reason: error.to_string() },
-        };
-    }
-    let looked = async {
-        let desired = target.desired().await?;
-        Ok::<_, plimsoll_rollout_core::TargetError>((desired, target.observe().await?))
-    };
-    match looked.await {
-        Ok((desired, observed)) => {
-            compare(current.map(|running| &running.release), desired.as_ref(), &observed)
-        }
-        Err(error) => Drift::Unknown { reason: error.to_string() },
-    }
-}
-
-/// What is against what the ledger says should be. Pure.
-fn compare(current: Option<&Release>, desired: Option<&Desired>, observed: &Observed) -> Drift {
-    let mut differences = Vec::new();
-    let mut ready = 0;
-    for (digest, fleet) in &observed.fleets {
-        let alive = fleet.starting + fleet.ready;
-        if current.is_none_or(|release| release.digest() != *digest) && alive > 0 {
-            differences
-                .push(format!("{alive} instances of {} run, which the ledger does not say", digest.short()));
-        }
-    }
-    if let Some(release) = current {
-        let fleet = observed.fleet(&release.digest());
-        ready = fleet.ready;
-        let wanted = desired.map_or(1, |desired| desired.replicas);
-        if fleet.ready < wanted {
-            let mut text =
-                format!("{} of {wanted} instances of {} are ready", fleet.ready, release.sha().short());
-            if let Some(failing) = fleet.failing.first() {
-                text.push_str(&format!("; {}: {}", failing.instance, failing.message));
-            }
-            differences.push(text);
-        }
-        if fleet.ready > wanted {
-            differences.push(format!(
-                "{} instances of {} run, {wanted} should",
-                fleet.ready,
-                release.sha().short()
-            ));
-        }
-        if observed.traffic.is_none() {
-            differences.push("nobody receives requests".into());
-        } else if fleet.serving == 0 || observed.traffic == Some(Traffic::Shared) {
-            differences.push("requests go to another release than the ledger says".into());
-        }
-    }
-    if differences.is_empty() { Drift::None { ready } } else { Drift::Drifted { differences } }
 }
 
 async fn ways_back(

@@ -67,7 +67,11 @@ mod tests {
     #[test]
     fn what_is_unknown_has_no_number() {
         assert_eq!(summary(&Drift::None { ready: 2 }).0, Some(0));
-        let drifted = Drift::Drifted { differences: vec!["a".into(), "b".into()] };
+        let drifted = Drift::Drifted {
+            differences: vec!["a".into(), "b".into()],
+            kinds: std::collections::BTreeMap::default(),
+            details: Vec::new(),
+        };
         assert_eq!(summary(&drifted), (Some(2), "a; b".into()));
         assert_eq!(summary(&Drift::Unknown { reason: "away".into() }).0, None);
     }

@@ -44,12 +44,22 @@ fn block(status: &EnvironmentStatus) -> String {
         }
         Drift::None { .. } => row("drift", "none".into()),
         Drift::Unknown { reason } => row("drift", format!("unknown: {reason}")),
-        Drift::Drifted { differences } => {
+        Drift::Drifted { differences, .. } => {
             for difference in differences {
                 row("DRIFT", difference.clone());
             }
-            if status.running.is_some() {
-                row("", format!("`plimsoll up --env {}` brings back what should run", status.environment));
+            if let Some(running) = &status.running {
+                let environment = &status.environment;
+                row(
+                    "",
+                    match status.target.as_str() {
+                        "kubernetes" => format!(
+                            "`plimsoll deploy {} --env {environment}` puts it back",
+                            running.image_sha
+                        ),
+                        _ => format!("`plimsoll up --env {environment}` brings back what should run"),
+                    },
+                );
             }
         }
     }

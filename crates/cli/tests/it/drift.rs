@@ -31,6 +31,9 @@ fn what_dies_is_shown_and_comes_back() {
     assert_eq!(drift["state"], "drifted", "{drift:#}");
     let text = drift["differences"][0].as_str().unwrap().to_owned();
     assert!(text.contains("1 of 2 instances") && text.contains(first.short()), "{text}");
+    let detail = &drift["details"][0];
+    assert_eq!(detail["kind"], "missing", "{drift:#}");
+    assert_eq!((&detail["expected"], &detail["found"]), (&"2 ready".into(), &"1 ready".into()));
     let shown = world.plimsoll(["status", "--env", "trial"]).exits(0);
     assert!(shown.stdout.contains("DRIFT") && shown.stdout.contains("plimsoll up"), "{}", shown.stdout);
     world.plimsoll(up).exits(0);

@@ -11,7 +11,7 @@ use crate::world::{World, until};
 
 /// A cluster in which time runs faster, and a service that somebody else put
 /// there.
-fn cluster(world: &World) -> Cluster {
+pub(crate) fn cluster(world: &World) -> Cluster {
     let settings = ClusterSettings { pace: Pace::Real { speed: 20 }, ..ClusterSettings::default() };
     let cluster = Cluster::start(settings);
     cluster.apply_yaml(&manifests(&Settings {
@@ -40,18 +40,18 @@ fn cluster(world: &World) -> Cluster {
 }
 
 /// Writes the kubeconfig that the commands of this world use.
-fn kubeconfig(world: &World, text: &str) {
+pub(crate) fn kubeconfig(world: &World, text: &str) {
     let folder = world.path().join(".git/.kube");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("config"), text).unwrap();
 }
 
-fn image(cluster: &Cluster) -> String {
+pub(crate) fn image(cluster: &Cluster) -> String {
     let deployment = cluster.get("deployments", "shop", "echo");
     deployment["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap_or_default().to_owned()
 }
 
-fn runs(cluster: &Cluster, commit: &Commit) -> bool {
+pub(crate) fn runs(cluster: &Cluster, commit: &Commit) -> bool {
     image(cluster).contains(commit.as_str())
 }
 
@@ -95,6 +95,16 @@ fn a_release_gets_into_a_cluster_and_back() {
     let drift = world.drift("cluster");
     assert_eq!(drift["state"], "drifted", "{drift:#}");
     assert!(drift["differences"][0].as_str().unwrap().contains("changed by kubectl-set"), "{drift:#}");
+    let detail = &drift["details"][0];
+    assert_eq!(
+        (&detail["kind"], &detail["by"]),
+        (&"changed_by_hand".into(), &"kubectl-set".into()),
+        "{drift:#}"
+    );
+    assert_eq!((&detail["object"], &detail["found"]), (&"deployment echo".into(), &by_hand.as_str().into()));
+    assert!(detail["at"].is_string() && drift["kinds"]["changed_by_hand"] == 1, "{drift:#}");
+    let shown = world.plimsoll(["status", "--env", "cluster"]).exits(0).stdout;
+    assert!(shown.contains(&format!("plimsoll deploy {first} --env cluster")), "{shown}");
 }
 
 #[test]
