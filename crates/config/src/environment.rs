@@ -141,6 +141,9 @@ pub struct Kubernetes {
     pub container: String,
     /// The Service that selects them. Default: the service's name.
     pub service: String,
+    /// `[environments.<name>.kubernetes.migrate]`; none: migrations are run from
+    /// where Plimsoll runs.
+    pub migrate: Option<MigrateJob>,
     /// Where the pods' own metrics are. Default: as their annotations
     /// `prometheus.io/…` or their container's ports say.
     pub metrics: PodMetrics,
@@ -166,6 +169,21 @@ pub enum MetricsVia {
     Pod,
     /// `api`: through the API server (`pods/proxy`).
     Api,
+}
+
+/// `[environments.<name>.kubernetes.migrate]`: the release's own image runs its
+/// migrations, as a Job of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MigrateJob {
+    /// In place of the image's entrypoint. Default: that one.
+    pub command: Vec<String>,
+    /// In place of the image's arguments. Default: those. One of the two is needed.
+    pub args: Vec<String>,
+    /// Whether the command runs no other files than `PLIMSOLL_MIGRATIONS` lists.
+    /// Default: false.
+    pub only_listed: bool,
+    /// The Job is ended when it takes longer. Default: 10m.
+    pub timeout: Duration,
 }
 
 /// Keys of one target only, and whose they are.
@@ -220,6 +238,13 @@ fn environment(name: &str, mut table: Table<'_>, service: &str, policy: &Policy)
     let target = kind.and_then(|kind| target(kind, &mut table, service));
     let watch = table.table("watch").map(|table| watch::watch(table, kind));
     let database = record::database(&mut table);
+    if let (Some(_), Some(Target::Kubernetes(Kubernetes { migrate: Some(_), .. }))) = (&database, &target) {
+        table.conflict(
+            "`database` and `[kubernetes.migrate]` exclude each other: a Job runs the migrations where the database \
+             cannot be reached from here",
+            "leave one of them out",
+        );
+    }
     let policy = policy::of_environment(table.table("policy"), policy);
     table.finish();
     Some(Environment {
@@ -297,6 +322,7 @@ fn kubernetes(mut table: Table<'_>, service: &str) -> Option<Target> {
     let service = table.or("service", service, values::label);
     let metrics = table.opt("metrics", values::pod_metrics);
     let metrics_via = table.or("metrics_via", "auto", values::choice(&METRICS_VIA));
+    let migrate = table.table("migrate").map(migrate_job);
     table.finish();
     Some(Target::Kubernetes(Kubernetes {
         context,
@@ -306,5 +332,22 @@ fn kubernetes(mut table: Table<'_>, service: &str) -> Option<Target> {
         service: service?,
         metrics: metrics.unwrap_or_default(),
         metrics_via: metrics_via?,
+        migrate: crate::project::all_or_nothing(migrate)?,
     }))
+}
+
+fn migrate_job(mut table: Table<'_>) -> Option<MigrateJob> {
+    let arguments = || values::list("[\"/usr/local/bin/payouts\", \"migrate\"]", values::text);
+    let command = table.or("command", "[]", arguments());
+    let args = table.or("args", "[]", arguments());
+    let only_listed = table.or("only_listed", "false", values::boolean);
+    let timeout = table.or("timeout", "10m", values::some_time);
+    if let (Some([]), Some([])) = (command.as_deref(), args.as_deref()) {
+        table.conflict(
+            "neither `command` nor `args` says what runs the migrations",
+            "write `args = [\"migrate\"]`, or `command = [\"/usr/local/bin/…\", \"migrate\"]`",
+        );
+    }
+    table.finish();
+    Some(MigrateJob { command: command?, args: args?, only_listed: only_listed?, timeout: timeout? })
 }

@@ -56,7 +56,7 @@ pub use content::{AllowedSecret, Ignored, Sbom, SbomPolicy, Secrets, Severity};
 pub use decode::{Config, Loaded};
 pub use discover::{FILE_NAME, MAX_FILE_BYTES, discover};
 pub use environment::{
-    Bounds, Engine, Environment, Kubernetes, Local, MetricsVia, PodMetrics, Target, TargetKind,
+    Bounds, Engine, Environment, Kubernetes, Local, MetricsVia, MigrateJob, PodMetrics, Target, TargetKind,
 };
 pub use error::{ConfigError, Excerpt, Problem, ProblemKind};
 pub use layers::{Overlays, RESERVED_VARIABLES, VARIABLE_PREFIX};

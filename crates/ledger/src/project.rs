@@ -177,6 +177,7 @@ fn known(kind: &str, json: &str) -> Option<Projected> {
         | "verification.softened"
         | "migrations.applied"
         | "migrations.by_hand"
+        | "migrations.job"
         | "watch.judged" => {
             let policy: OfPolicy = serde_json::from_str(json).ok()?;
             known.environment = Some(policy.environment);

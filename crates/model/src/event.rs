@@ -224,6 +224,26 @@ pub enum Event {
         /// What the schema gives to code now; null where it cannot be told.
         schema: Value,
     },
+    /// A Job of the cluster that ran a release's migrations, and how it ended.
+    #[serde(rename = "migrations.job")]
+    MigrationsJob {
+        /// The environment.
+        environment: String,
+        /// The release, whose image it ran.
+        sha: Commit,
+        /// The rollout that needed it.
+        rollout: String,
+        /// Its name in the cluster.
+        job: String,
+        /// What it ran: command and arguments.
+        command: Vec<String>,
+        /// Whether it did its work.
+        succeeded: bool,
+        /// Why not; empty when it did.
+        reason: String,
+        /// The last lines it wrote, oldest first.
+        last_lines: Vec<String>,
+    },
     /// What the watch saw of both releases, and its verdict (DEP-6).
     #[serde(rename = "watch.judged")]
     Watched {
@@ -347,6 +367,7 @@ impl Event {
             Self::RolloutFinished { .. } => "rollout.finished",
             Self::MigrationsApplied { .. } => "migrations.applied",
             Self::MigrationsByHand { .. } => "migrations.by_hand",
+            Self::MigrationsJob { .. } => "migrations.job",
             Self::Watched { .. } => "watch.judged",
             Self::LockBroken { .. } => "lock.broken",
             Self::EvidenceAttached { .. } => "evidence.attached",
@@ -365,6 +386,7 @@ impl Event {
             | Self::RolloutFinished { environment, .. }
             | Self::MigrationsApplied { environment, .. }
             | Self::MigrationsByHand { environment, .. }
+            | Self::MigrationsJob { environment, .. }
             | Self::Watched { environment, .. }
             | Self::LockBroken { environment, .. }
             | Self::Overridden { environment, .. }
@@ -387,6 +409,7 @@ impl Event {
             | Self::PushStarted { sha, .. }
             | Self::Overridden { sha, .. }
             | Self::MigrationsApplied { sha, .. }
+            | Self::MigrationsJob { sha, .. }
             | Self::Watched { sha, .. }
             | Self::Decided { sha, .. } => Some(sha),
             Self::EvidenceAttached { sha, .. } | Self::MigrationsByHand { sha, .. } => sha.as_ref(),

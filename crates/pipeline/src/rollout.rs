@@ -24,6 +24,8 @@ use crate::blocking;
 use crate::context::Context;
 use crate::error::PipelineError;
 use crate::migrations::deployed::ReleaseMigrations;
+use crate::migrations::job::MigrationsJob;
+use crate::migrations::state;
 use crate::ports::{LedgerJournal, LedgerLease, Unread, WallClock};
 use crate::presence::Presence;
 use crate::target::{self, Running as RunningTarget};
@@ -282,7 +284,7 @@ pub(crate) async fn drive(
         LedgerJournal { ledger: context.ledger.clone(), actor: context.actor().to_owned(), environment };
     let declared =
         context.environment(&plan.environment)?.watch.as_ref().is_some_and(|watch| !watch.metrics.is_empty());
-    let migrations = migrations(context, plan).await?;
+    let migrations = migrations(context, plan, target).await?;
     let watching = match Watching::of(context, plan, target).await {
         Ok(watching) => watching,
         Err(failure) => {
@@ -311,14 +313,21 @@ pub(crate) async fn drive(
 }
 
 /// The migrations that the decision let through; none of a rollback.
-async fn migrations<'a>(context: &'a Context, plan: &Plan) -> Result<Option<ReleaseMigrations<'a>>, Failure> {
+async fn migrations<'a>(
+    context: &'a Context,
+    plan: &Plan,
+    target: &'a RunningTarget,
+) -> Result<Option<ReleaseMigrations<'a>>, Failure> {
     if plan.kind == RolloutKind::Rollback {
         return Ok(None);
     }
-    let facts = decided_on(context, plan).await?;
-    Ok(facts
-        .and_then(|facts| facts.schema)
-        .map(|schema| ReleaseMigrations::new(context, &plan.environment, plan.to.sha(), schema)))
+    let schema = decided_on(context, plan).await?.and_then(|facts| facts.schema);
+    let job = state::job(context.environment(&plan.environment)?);
+    let job = job
+        .zip(target.kubernetes())
+        .map(|(job, cluster)| MigrationsJob::new(context, cluster, job, plan, schema.as_ref()));
+    Ok((schema.is_some() || job.is_some())
+        .then(|| ReleaseMigrations::new(context, &plan.environment, plan.to.sha(), schema, job)))
 }
 
 /// An outcome as the report shows it.

@@ -94,6 +94,7 @@ impl Running {
                     service: kubernetes.service.clone(),
                     compare: crate::watch::compare_sec(environment) > 0,
                     proxy: kubernetes.metrics_via == plimsoll_config::MetricsVia::Api,
+                    jobs: kubernetes.migrate.is_some(),
                     ..KubernetesOptions::new(&environment.name, &kubernetes.namespace, &kubernetes.deployment)
                 };
                 return Ok(Self {

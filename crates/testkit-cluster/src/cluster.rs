@@ -346,6 +346,12 @@ impl Cluster {
         self.world().kubelet.behave(reference, behaviour);
     }
 
+    /// The same for containers that have this word in their command or arguments:
+    /// what a Job of a service's own image does.
+    pub fn image_given(&self, reference: &str, argument: &str, behaviour: Behaviour) {
+        self.world().kubelet.behave_given(reference, argument, behaviour);
+    }
+
     /// One more machine.
     pub fn add_node(&self, node: &Node) {
         let mut world = self.world();

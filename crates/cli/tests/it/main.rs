@@ -4,6 +4,7 @@
 
 mod back;
 mod backfill;
+mod cluster_jobs;
 mod contract;
 mod crash;
 mod drift;

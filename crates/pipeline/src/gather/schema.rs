@@ -237,9 +237,14 @@ async fn ask(
             run.extend(plan.runnable().map(|file| file.path.clone()));
             read(&plan, &mut facts, &mut held);
         }
-        None => run.extend(
-            judged.pending.iter().map(|file| file.file.clone()).filter(|path| !held.contains_key(path)),
-        ),
+        None => {
+            let all = state::job(environment).is_some_and(|job| !job.only_listed);
+            let pending = judged.pending.iter().map(|file| file.file.clone());
+            run.extend(pending.filter(|path| all || !held.contains_key(path)));
+            if all {
+                facts.troubles.extend(held.iter().map(|(path, why)| not_to_be_told(path, why)));
+            }
+        }
     }
     facts.pending = pending(&judged.pending, &held);
     if facts.pending.len() > SchemaFacts::MOST {
@@ -318,6 +323,14 @@ async fn told(
         held.iter().map(|(path, wait)| (path.clone(), told(wait))).collect()
     })
     .await
+}
+
+/// That a Job would run a file that has to wait.
+fn not_to_be_told(path: &str, why: &str) -> String {
+    format!(
+        "{path} has to wait ({why}), and the Job of [kubernetes.migrate] runs whatever the image has: let its command run \
+         only what PLIMSOLL_MIGRATIONS lists and set `only_listed = true`, or leave the file out of this release"
+    )
 }
 
 /// What the plan says beside what is judged.

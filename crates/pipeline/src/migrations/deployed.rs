@@ -14,6 +14,7 @@ use plimsoll_rollout_core::{BoxFuture, Migrator};
 use plimsoll_rollout_migrate::{ApplyOptions, PlanOptions, Timeouts};
 
 use super::backfill::proven;
+use super::job::MigrationsJob;
 use super::standing::Standing as Stands;
 use super::state::{self, OfCommit};
 use super::{MigrationsError, MigrationsRecord, options};
@@ -25,18 +26,28 @@ pub(crate) struct ReleaseMigrations<'a> {
     context: &'a Context,
     environment: String,
     sha: Commit,
-    decided: SchemaFacts,
+    /// None: there is no `[migrations]`.
+    decided: Option<SchemaFacts>,
+    /// What runs them, where that is not this process.
+    job: Option<MigrationsJob<'a>>,
     standing: Mutex<Standing>,
 }
 
 impl<'a> ReleaseMigrations<'a> {
-    /// What was decided to be run.
-    pub(crate) fn new(context: &'a Context, environment: &str, sha: &Commit, decided: SchemaFacts) -> Self {
+    /// What was decided to be run, and by what.
+    pub(crate) fn new(
+        context: &'a Context,
+        environment: &str,
+        sha: &Commit,
+        decided: Option<SchemaFacts>,
+        job: Option<MigrationsJob<'a>>,
+    ) -> Self {
         Self {
             context,
             environment: environment.into(),
             sha: sha.clone(),
             decided,
+            job,
             standing: Mutex::new(Standing::Pending),
         }
     }
@@ -47,7 +58,17 @@ impl<'a> ReleaseMigrations<'a> {
 
     /// Runs what is to run, and writes down what came of it. The same again does
     /// nothing but write it down again.
-    async fn to_the_end(&self) -> Result<(), Failure> {
+    async fn to_the_end(&self) -> Result<(), Failed> {
+        if let Some(job) = &self.job {
+            job.run().await?;
+        }
+        match &self.decided {
+            Some(decided) => Ok(self.as_decided(decided).await?),
+            None => Ok(()),
+        }
+    }
+
+    async fn as_decided(&self, decided: &SchemaFacts) -> Result<(), Failure> {
         let of_commit = match state::of_commit(self.context, &self.sha).await? {
             Lookup::Found(of_commit) => of_commit,
             // The release has none.
@@ -59,16 +80,19 @@ impl<'a> ReleaseMigrations<'a> {
         };
         let mut judging = options(&of_commit.configured);
         let environment = self.context.environment(&self.environment)?;
-        let held: BTreeMap<String, String> = self
-            .decided
-            .pending
-            .iter()
-            .filter_map(|file| Some((file.path.clone(), file.held.clone()?)))
-            .collect();
+        let held: BTreeMap<String, String> =
+            decided.pending.iter().filter_map(|file| Some((file.path.clone(), file.held.clone()?))).collect();
         let Some(target) = state::target(self.context, Some(environment))? else {
             let ran = of_commit.files.iter().map(|file| file.path.clone());
+            let (held, now) = match &self.job {
+                // One that runs whatever there is makes nothing wait.
+                Some(job) if !job.only_listed() => (BTreeMap::new(), decided.pending.iter().collect()),
+                Some(_) => (held, decided.running().collect()),
+                None => (held, Vec::new()),
+            };
+            let now = now.into_iter().map(|file| file.path.clone()).collect();
             let ran: BTreeSet<String> = ran.filter(|path| !held.contains_key(path)).collect();
-            return self.write_down(of_commit, judging, String::new(), ran, &BTreeSet::new(), held).await;
+            return self.write_down(of_commit, judging, String::new(), ran, &now, held).await;
         };
         let mut database = gather::open_database(self.context, &target).await?;
         judging.dialect = database.dialect();
@@ -77,7 +101,7 @@ impl<'a> ReleaseMigrations<'a> {
         let apply = ApplyOptions {
             plan: PlanOptions {
                 release: Some(self.sha.to_string()),
-                allow: self.decided.running().map(|file| file.path.clone()).collect(),
+                allow: decided.running().map(|file| file.path.clone()).collect(),
                 held: held.clone(),
                 finished_backfills: judging.finished_backfills.clone(),
                 ..PlanOptions::default()
@@ -132,6 +156,23 @@ impl<'a> ReleaseMigrations<'a> {
     }
 }
 
+/// Why they did not run, and what was written last.
+pub(super) struct Failed {
+    pub(super) why: String,
+    pub(super) last_lines: Vec<String>,
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        let diagnosis = failure.diagnose();
+        let mut why = format!("{failure}");
+        for part in [diagnosis.found(), diagnosis.hint()].into_iter().flatten() {
+            why.push_str(&format!("; {part}"));
+        }
+        Self { why, last_lines: Vec::new() }
+    }
+}
+
 impl Migrator for ReleaseMigrations<'_> {
     fn status(&self) -> BoxFuture<'_, Standing> {
         let standing = self.standing.lock().expect("no holder of this lock panics").clone();
@@ -142,14 +183,7 @@ impl Migrator for ReleaseMigrations<'_> {
         Box::pin(async {
             self.stands(match self.to_the_end().await {
                 Ok(()) => Standing::Done,
-                Err(failure) => {
-                    let diagnosis = failure.diagnose();
-                    let mut why = format!("{failure}");
-                    for part in [diagnosis.found(), diagnosis.hint()].into_iter().flatten() {
-                        why.push_str(&format!("; {part}"));
-                    }
-                    Standing::Failed(why)
-                }
+                Err(Failed { why, last_lines }) => Standing::Failed { why, last_lines },
             });
         })
     }

@@ -7,6 +7,7 @@ pub(crate) mod deployed;
 mod error;
 mod files;
 pub(crate) mod found;
+pub(crate) mod job;
 mod record;
 pub mod run;
 mod standing;

@@ -2,13 +2,14 @@
 //! the database itself.
 
 use plimsoll_config::{
-    DatabaseUrl, Environment, FILE_NAME, MAX_FILE_BYTES, Migrations, Project, SecretContext,
+    DatabaseUrl, Environment, FILE_NAME, MAX_FILE_BYTES, MigrateJob, Migrations, Project, SecretContext,
+    Target,
 };
 use plimsoll_evidence_migration_lint::{File, Needs, Offer};
 use plimsoll_image::Source;
 use plimsoll_ledger::views::SchemaRecord;
 use plimsoll_model::{Commit, Failure, Lookup};
-use plimsoll_rollout_migrate::Target;
+use plimsoll_rollout_migrate::Target as At;
 
 use super::window::Needed;
 use super::{MigrationsRecord, at_commit};
@@ -100,20 +101,30 @@ pub(crate) async fn recorded(
     }))
 }
 
-/// Where the database is, if one is configured for the environment, or for all.
+/// The Job that runs an environment's migrations, where one does.
+pub(crate) fn job(environment: &Environment) -> Option<&MigrateJob> {
+    match &environment.target {
+        Target::Kubernetes(kubernetes) => kubernetes.migrate.as_ref(),
+        Target::Local(_) | Target::Engine(_) => None,
+    }
+}
+
+/// Where the database is, if one is configured for the environment, or for all, and
+/// can be reached from here.
 ///
 /// # Errors
 /// The secret that says where cannot be read.
-pub(crate) fn target(
-    context: &Context,
-    environment: Option<&Environment>,
-) -> Result<Option<Target>, Failure> {
+pub(crate) fn target(context: &Context, environment: Option<&Environment>) -> Result<Option<At>, Failure> {
+    // A Job runs where the database is; from here it is not asked.
+    if environment.is_some_and(|environment| job(environment).is_some()) {
+        return Ok(None);
+    }
     let project = context.config.config.project.migrations.as_ref();
     let own = environment.and_then(|environment| environment.database.as_ref());
     let Some(database) = own.or_else(|| project?.database.as_ref()) else { return Ok(None) };
     let url = database.resolve(&SecretContext::of_process(context.root()))?;
     Ok(Some(match url {
-        DatabaseUrl::Postgres(url) => Target::Postgres(url),
-        DatabaseUrl::Sqlite(path) => Target::Sqlite(path),
+        DatabaseUrl::Postgres(url) => At::Postgres(url),
+        DatabaseUrl::Sqlite(path) => At::Sqlite(path),
     }))
 }

@@ -78,6 +78,7 @@ impl KubernetesTarget {
         let name = document["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let api = self.api();
         if api.get::<Job>(Kind::JOB, &name).await?.is_none() {
+            self.others_end(spec, observer).await?;
             match api.create::<Job>(Kind::JOB, &name, &document).await {
                 Ok(_) => {}
                 // Made by an attempt whose answer was lost.
@@ -96,6 +97,40 @@ impl KubernetesTarget {
         let pods = Watched::<Pod>::slim(api.clone(), Kind::POD, by_label, patience);
         let wait = Wait { target: self, spec, observer, name, jobs, pods };
         wait.until_it_ends().await
+    }
+}
+
+impl KubernetesTarget {
+    /// Waits for Jobs that interrupted rollouts left at work: two at once would be
+    /// in each other's way, and one that is ended in the middle leaves who knows what.
+    async fn others_end(&self, spec: &JobSpec, observer: &dyn Observer) -> Result<(), KubernetesError> {
+        let options = self.options();
+        let of_environment = format!("{}={},{}", names::ENVIRONMENT, options.environment, names::JOB);
+        let query = format!("labelSelector={}", encoded(&of_environment));
+        let patience = Patience { poll: options.poll, silence: options.silence };
+        let jobs = Watched::<Job>::slim(self.api().clone(), Kind::JOB, query, patience);
+        let begun = Instant::now();
+        let mut said = None;
+        loop {
+            let at_work = jobs.items().await?.into_iter().find(|job| end_of(job).is_none());
+            let Some(other) = at_work else { return Ok(()) };
+            let job = other.metadata.name.unwrap_or_default();
+            let rollout = other.metadata.annotations.unwrap_or_default().remove(names::ROLLOUT);
+            let rollout = rollout.unwrap_or_else(|| "nobody knows which rollout".into());
+            if begun.elapsed() >= Duration::from_secs(spec.deadline_sec.into()) {
+                let reason = format!("it is of {rollout} and did not end within {} s", spec.deadline_sec);
+                return Err(KubernetesError::Job { job, reason, last_lines: Vec::new() });
+            }
+            if said.as_ref() != Some(&job) {
+                observer
+                    .report(Progress::Note { text: format!("waiting for job {job} of {rollout} to end") });
+                said = Some(job);
+            }
+            tokio::select! {
+                () = jobs.changed() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
     }
 }
 

@@ -114,6 +114,6 @@ pub const PAGES: &[Page] = &[
         name: "kubernetes-job-failed",
         what: "The Job that runs the release's migrations ended without success, or cannot even start.",
         why: "A release that meets a schema it does not know fails in front of users; none of its pods was started.",
-        how: "The last lines are shown; `kubectl logs job/NAME` has the rest as long as the Job is kept (an hour). Fix the cause and deploy again: the Job is made anew.",
+        how: "The last lines are shown; the Job runs what `[environments.NAME.kubernetes.migrate]` says; `kubectl logs job/NAME` has the rest as long as the Job is kept (an hour). Fix the cause and deploy again: the Job is made anew.",
     },
 ];

@@ -53,6 +53,8 @@ pub struct Options {
     pub compare: bool,
     /// Whether pods are asked through the API server.
     pub proxy: bool,
+    /// Whether migrations run as a Job, which needs rules of its own.
+    pub jobs: bool,
     /// How often to list where watching is not possible.
     pub poll: Duration,
     /// How long a watch may be silent before it is checked by listing.
@@ -76,6 +78,7 @@ impl Options {
             max_surge: None,
             compare: false,
             proxy: false,
+            jobs: false,
             poll: Duration::from_secs(1),
             silence: Duration::from_secs(10),
             settle: Duration::from_secs(5),

@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use serde_json::Value;
+
+use crate::object::{list, text};
+
 type Serve = Arc<dyn Fn(&str) -> (u16, String) + Send + Sync>;
 
 /// What a container of an image does. Times are virtual milliseconds.
@@ -167,28 +171,49 @@ impl Behaviour {
 
 /// Behaviours by image.
 #[derive(Debug, Default)]
-pub(super) struct Images(BTreeMap<String, Behaviour>);
+pub(super) struct Images {
+    any: BTreeMap<String, Behaviour>,
+    /// Of containers that are given an argument: image, argument, what they do.
+    given: Vec<(String, String, Behaviour)>,
+}
 
 impl Images {
     pub(super) fn put(&mut self, reference: &str, behaviour: Behaviour) {
-        self.0.insert(reference.into(), behaviour);
+        self.any.insert(reference.into(), behaviour);
+    }
+
+    pub(super) fn put_given(&mut self, reference: &str, argument: &str, behaviour: Behaviour) {
+        self.given.push((reference.into(), argument.into(), behaviour));
+    }
+
+    /// What a container does: by its image and what it is told to run.
+    pub(super) fn of_container(&self, spec: &Value) -> Behaviour {
+        let image = text(spec, "/image");
+        let told = list(spec, "/command").iter().chain(list(spec, "/args"));
+        let told: Vec<&str> = told.filter_map(Value::as_str).collect();
+        let given =
+            self.given.iter().rev().find(|(reference, argument, _)| {
+                told.contains(&argument.as_str()) && is_of(image, reference)
+            });
+        given.map_or_else(|| self.of(image), |(_, _, behaviour)| behaviour.clone())
     }
 
     /// The longest reference that is the image's own, its repository, or its
     /// digest.
     pub(super) fn of(&self, image: &str) -> Behaviour {
-        let matches = |reference: &str| {
-            image == reference
-                || image.strip_prefix(reference).is_some_and(|rest| rest.starts_with(['@', ':']))
-                || (reference.starts_with("sha256:") && image.ends_with(&format!("@{reference}")))
-                || digest_form(image).is_some_and(|form| form == reference)
-        };
-        self.0
+        self.any
             .iter()
-            .filter(|(reference, _)| matches(reference))
+            .filter(|(reference, _)| is_of(image, reference))
             .max_by_key(|(reference, _)| reference.len())
             .map_or_else(Behaviour::default, |(_, behaviour)| behaviour.clone())
     }
+}
+
+fn is_of(image: &str, reference: &str) -> bool {
+    image == reference
+        || image.strip_prefix(reference).is_some_and(|rest| rest.starts_with(['@', ':']))
+        || (reference.starts_with("sha256:") && image.ends_with(&format!("@{reference}")))
+        || digest_form(image).is_some_and(|form| form == reference)
 }
 
 /// `repo:tag@digest` as `repo@digest`.

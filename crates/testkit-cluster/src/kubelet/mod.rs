@@ -48,6 +48,10 @@ impl Kubelet {
         self.images.put(reference, behaviour);
     }
 
+    pub(crate) fn behave_given(&mut self, reference: &str, argument: &str, behaviour: Behaviour) {
+        self.images.put_given(reference, argument, behaviour);
+    }
+
     /// Whether a pod takes a new connection now, and how it answers.
     pub(crate) fn serving(&self, pod: &Value, now: u64) -> Option<Behaviour> {
         if self.lost.contains_key(text(pod, "/spec/nodeName")) {
@@ -59,7 +63,7 @@ impl Kubelet {
             .iter()
             .find(|container| !container.init && !list(&container.spec, "/ports").is_empty());
         let container = container.or_else(|| run.containers.iter().find(|container| !container.init))?;
-        let behaviour = self.images.of(container.image());
+        let behaviour = self.images.of_container(&container.spec);
         let State::Running { since } = container.state else { return None };
         let told = run.stopping.map(|began| began + pre_stop(&container.spec));
         let open = told.is_none_or(|told| now < told || behaviour.accepts_while_stopping);
@@ -163,7 +167,7 @@ impl World {
             loop {
                 let container = &mut run.containers[index];
                 let image = container.image().to_owned();
-                let behaviour = self.kubelet.images.of(&image);
+                let behaviour = self.kubelet.images.of_container(&container.spec);
                 let missing = missing_reference(self, namespace(pod), &container.spec);
                 let around = Around {
                     now: self.now,
@@ -215,7 +219,7 @@ impl World {
         let mut last = began;
         for container in &mut run.containers {
             let State::Running { since } = container.state else { continue };
-            let needs = pre_stop(&container.spec) + self.kubelet.images.of(container.image()).stop;
+            let needs = pre_stop(&container.spec) + self.kubelet.images.of_container(&container.spec).stop;
             let end = began + needs.min(grace);
             if now >= end {
                 let code = if needs > grace { 137 } else { 0 };
@@ -257,7 +261,7 @@ impl World {
         };
         let status = |init: bool| -> Vec<Value> {
             let of = run.containers.iter().filter(|container| container.init == init);
-            of.map(|container| container.status(&around, &self.kubelet.images.of(container.image())))
+            of.map(|container| container.status(&around, &self.kubelet.images.of_container(&container.spec)))
                 .collect()
         };
         let phase = phase(run, text(pod, "/spec/restartPolicy"));

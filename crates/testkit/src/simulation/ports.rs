@@ -383,7 +383,11 @@ impl Migrator for Process {
             let mut world = self.world.lock();
             let fails = world.chance(200);
             world.say(|| format!("[{}] the migrations {}", self.id, if fails { "fail" } else { "ran" }));
-            let end = if fails { Migrations::Failed("no such table".into()) } else { Migrations::Done };
+            let end = if fails {
+                Migrations::Failed { why: "no such table".into(), last_lines: Vec::new() }
+            } else {
+                Migrations::Done
+            };
             world.migrations.insert(rollout, end);
         })
     }

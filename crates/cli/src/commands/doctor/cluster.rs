@@ -18,12 +18,13 @@ pub(super) fn findings(environment: &Environment, kubernetes: &Kubernetes) -> Re
         service: kubernetes.service.clone(),
         compare: environment.watch.as_ref().is_some_and(|watch| !watch.metrics.is_empty()),
         proxy: kubernetes.metrics_via == MetricsVia::Api,
+        jobs: kubernetes.migrate.is_some(),
         ..Options::new(&environment.name, &kubernetes.namespace, &kubernetes.deployment)
     };
     runtime()?.block_on(async {
         let target = KubernetesTarget::open(options);
         let label = format!("cluster of {}", environment.name);
-        let survey = match target.survey(environment.strategy, false).await {
+        let survey = match target.survey(environment.strategy).await {
             Ok(survey) => survey,
             Err(error) => {
                 return Ok(vec![missing(label, error.to_string(), error.hint().unwrap_or_default())]);

@@ -73,7 +73,7 @@ fn settings(
         blue_green: environment.strategy == Strategy::BlueGreen,
         compare: environment.watch.as_ref().is_some_and(|watch| !watch.metrics.is_empty()),
         proxy: kubernetes.metrics_via != MetricsVia::Pod,
-        jobs: false,
+        jobs: kubernetes.migrate.is_some(),
     }
 }
 

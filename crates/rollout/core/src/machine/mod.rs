@@ -122,8 +122,13 @@ pub enum Migrations {
     Pending,
     /// All of them ran.
     Done,
-    /// One failed, for this reason.
-    Failed(String),
+    /// One failed.
+    Failed {
+        /// Why.
+        why: String,
+        /// The last lines that what ran it wrote, oldest first.
+        last_lines: Vec<String>,
+    },
 }
 
 impl std::fmt::Display for Migrations {
@@ -132,7 +137,7 @@ impl std::fmt::Display for Migrations {
             Self::None => f.write_str("there are none"),
             Self::Pending => f.write_str("some are pending"),
             Self::Done => f.write_str("all ran"),
-            Self::Failed(why) => write!(f, "one failed: {why}"),
+            Self::Failed { why, .. } => write!(f, "one failed: {why}"),
         }
     }
 }

@@ -330,8 +330,9 @@ fn reason_to_stop(
     if let Some(probe) = probe.filter(|_| seconds(next.clocks.probe_ms) >= plan.deadlines.probe_grace_sec) {
         return Some(Stop::from_failing(probe));
     }
-    if let (Phase::Locked, Migrations::Failed(why)) = (next.phase, &inputs.migrations) {
-        return Some(Stop::new(codes::MIGRATION, format!("a migration failed: {why}")));
+    if let (Phase::Locked, Migrations::Failed { why, last_lines }) = (next.phase, &inputs.migrations) {
+        let stop = Stop::new(codes::MIGRATION, format!("a migration failed: {why}"));
+        return Some(Stop { last_lines: last_lines.clone(), ..stop });
     }
     if let Some((Decided { decision: Decision::GoBack { regressed }, .. }, verdict)) = decided {
         let code = if *regressed { codes::REGRESSED } else { codes::NOT_PROVEN };

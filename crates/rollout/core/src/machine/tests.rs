@@ -457,7 +457,7 @@ fn migrations_come_first_and_their_failure_stops() {
     world.until(Phase::Locked);
     let step = world.step(1);
     assert!(step.commands.contains(&Command::Migrate) && world.desired.is_empty());
-    world.inputs.migrations = Migrations::Failed("no such table".into());
+    world.inputs.migrations = Migrations::Failed { why: "no such table".into(), last_lines: Vec::new() };
     world.until(Phase::Reverted);
     assert_eq!(world.state.stop.as_ref().unwrap().code, codes::MIGRATION);
     assert!(!world.state.took_traffic);

@@ -34,7 +34,7 @@ impl KubernetesTarget {
 
     /// Refuses before anything is touched what would be refused on the way.
     async fn allowed(&self, kind: WorkloadKind, strategy: Strategy) -> Result<(), KubernetesError> {
-        let asked = self.rules_asked(self.purpose(kind, strategy, false)).await.into_iter();
+        let asked = self.rules_asked(self.purpose(kind, strategy)).await.into_iter();
         let refused = asked.filter(|rule| rule.needed && rule.allowed == Some(false));
         let mut refused = refused.map(|rule| rule.operation);
         let Some(first) = refused.next() else { return Ok(()) };

@@ -2,7 +2,7 @@
 
 use plimsoll_model::Strategy;
 
-use super::KubernetesTarget;
+use super::{KubernetesTarget, Options};
 use crate::error::{KubernetesError, Operation};
 use crate::init::Purpose;
 use crate::workload::WorkloadKind;
@@ -38,13 +38,13 @@ impl KubernetesTarget {
     ///
     /// # Errors
     /// When the cluster cannot be asked.
-    pub async fn survey(&self, strategy: Strategy, jobs: bool) -> Result<Survey, KubernetesError> {
+    pub async fn survey(&self, strategy: Strategy) -> Result<Survey, KubernetesError> {
         let version = match self.api.version().await {
             Err(KubernetesError::Forbidden { .. }) => String::new(),
             answer => answer?,
         };
         let kind = self.workload().await.map_or(WorkloadKind::Deployment, |home| home.kind());
-        let asked = self.rules_asked(self.purpose(kind, strategy, jobs)).await;
+        let asked = self.rules_asked(self.purpose(kind, strategy)).await;
         let refused = |needed: bool| {
             let refused = asked.iter().filter(|rule| rule.allowed == Some(false) && rule.needed == needed);
             refused.map(|rule| rule.operation.clone()).collect()
@@ -60,8 +60,9 @@ impl KubernetesTarget {
     }
 
     /// What the rules are needed for.
-    pub(super) fn purpose(&self, kind: WorkloadKind, strategy: Strategy, jobs: bool) -> Purpose {
-        Purpose { kind, strategy, compare: self.options.compare, proxy: self.options.proxy, jobs }
+    pub(super) fn purpose(&self, kind: WorkloadKind, strategy: Strategy) -> Purpose {
+        let Options { compare, proxy, jobs, .. } = self.options;
+        Purpose { kind, strategy, compare, proxy, jobs }
     }
 
     /// Asks for every rule of the Role whether it is there.
