@@ -4,7 +4,9 @@
 
 mod back;
 mod backfill;
+mod cluster_input;
 mod cluster_jobs;
+mod cluster_traffic;
 mod contract;
 mod crash;
 mod drift;
