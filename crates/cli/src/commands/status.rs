@@ -48,7 +48,9 @@ fn block(status: &EnvironmentStatus) -> String {
             for difference in differences {
                 row("DRIFT", difference.clone());
             }
-            if let Some(running) = &status.running {
+            if status.unfinished.is_some() {
+                row("", "a rollout is unfinished: see below what ends it, before anything else".into());
+            } else if let Some(running) = &status.running {
                 let environment = &status.environment;
                 row(
                     "",
