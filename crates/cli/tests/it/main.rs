@@ -6,7 +6,7 @@ mod back;
 mod backfill;
 mod cluster_input;
 mod cluster_jobs;
-mod cluster_traffic;
+mod cluster_scale;
 mod contract;
 mod crash;
 mod drift;

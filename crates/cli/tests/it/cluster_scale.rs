@@ -1,31 +1,9 @@
-//! Rollouts on a cluster under load, and of what somebody else scales.
+//! Rollouts on a cluster of what somebody else scales, and of a StatefulSet.
 
 use serde_json::json;
 
 use crate::kubernetes::{cluster, runs};
 use crate::world::{World, until};
-
-/// Both strategies, forth and back, with a request every 20 ms of the cluster's time.
-#[test]
-fn no_request_through_the_service_is_lost() {
-    for strategy in ["rolling", "blue-green"] {
-        let mut world = World::new();
-        let cluster = cluster(&world);
-        let text = std::fs::read_to_string(world.path().join("plimsoll.toml")).unwrap();
-        let set = format!("target = \"kubernetes\"\nstrategy = \"{strategy}\"\nkeep_previous = \"0s\"");
-        world.repo.write("plimsoll.toml", text.replace("target = \"kubernetes\"", &set));
-        let first = world.built("first", "well");
-        let second = world.built("second", "well");
-        world.plimsoll(["deploy", first.as_str(), "--env", "cluster"]).exits(0);
-        let load = cluster.begin_load("shop", "echo", 20);
-        world.plimsoll(["deploy", second.as_str(), "--env", "cluster"]).exits(0);
-        world.plimsoll(["rollback", "--to", first.as_str(), "--env", "cluster"]).exits(0);
-        let load = cluster.load(load);
-        assert_eq!(load.failures, [], "{strategy}");
-        let of = |sha: &str| load.by_image.iter().any(|(image, served)| image.contains(sha) && *served > 0);
-        assert!(load.failed == 0 && of(first.as_str()) && of(second.as_str()), "{strategy}: {load:?}");
-    }
-}
 
 /// Whoever scales goes on scaling during a rollout.
 #[test]
