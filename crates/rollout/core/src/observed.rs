@@ -92,6 +92,8 @@ pub struct Seen {
     pub restarts: u32,
     /// Whether it receives traffic.
     pub serving: bool,
+    /// Its part of the requests relative to the others'; 1 where all get alike.
+    pub weight: u32,
     /// Since when it exists, where that is known.
     pub since: Option<Timestamp>,
 }

@@ -280,6 +280,7 @@ fn seen(pod: &Pod, name: &str, state: &PodState, receives: bool) -> Seen {
         reason,
         restarts: u32::try_from(restarts(pod)).unwrap_or_default(),
         serving: receives,
+        weight: 1,
         since: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
     }
 }

@@ -6,7 +6,7 @@ use plimsoll_model::progress::{
 };
 
 use crate::machine::{Inputs, Phase, Step, Verdict, desired_for};
-use crate::{Desired, Plan, State};
+use crate::{Desired, Fleet, Plan, State};
 
 /// Instances that are listed one by one; of more, those that are well are left
 /// out, and the releases' rows still count them.
@@ -16,7 +16,7 @@ const MOST_INSTANCES: usize = 200;
 pub(super) fn view(plan: &Plan, step: &Step, inputs: &Inputs, counts: Vec<MetricRow>) -> RolloutView {
     let desired = desired_for(plan, &step.state);
     let observed = inputs.observed.as_ref();
-    let serving: u32 = observed.iter().flat_map(|o| o.fleets.values()).map(|fleet| fleet.serving).sum();
+    let all: u32 = observed.iter().flat_map(|o| o.fleets.values()).map(weight).sum();
     let mut releases = Vec::new();
     let mut instances = Vec::new();
     for (role, release) in [("stable", plan.from.as_ref()), ("candidate", Some(&plan.to))] {
@@ -41,7 +41,7 @@ pub(super) fn view(plan: &Plan, step: &Step, inputs: &Inputs, counts: Vec<Metric
             failing: u32::try_from(fleet.failing.len()).unwrap_or(u32::MAX) + fleet.failing_before,
             draining: fleet.draining + fleet.leaving,
             traffic: fleet.serving > 0,
-            traffic_percent: (fleet.serving * 100 + serving / 2).checked_div(serving).unwrap_or(0),
+            traffic_percent: percent(weight(&fleet), all),
         });
         instances.extend(fleet.instances.into_iter().map(|seen| InstanceRow {
             name: seen.name,
@@ -81,6 +81,21 @@ fn detail(step: &Step, inputs: &Inputs) -> String {
         (None, Some(trouble)) => format!("{}; {}", step.waiting, trouble.message),
         _ => step.waiting.clone(),
     }
+}
+
+/// A fleet's part of the requests, relative to the others': instances may get
+/// more or fewer than each other. Those that are not known one by one count one.
+fn weight(fleet: &Fleet) -> u32 {
+    match fleet.instances.is_empty() {
+        true => fleet.serving,
+        false => fleet.instances.iter().filter(|seen| seen.serving).map(|seen| seen.weight).sum(),
+    }
+}
+
+fn percent(part: u32, all: u32) -> u32 {
+    let (part, all) = (u64::from(part), u64::from(all));
+    let percent = (part * 100 + all / 2).checked_div(all).unwrap_or(0);
+    u32::try_from(percent).unwrap_or(u32::MAX)
 }
 
 /// How long a phase may still take.
@@ -137,7 +152,7 @@ mod tests {
 
     fn seen(name: &str, state: Condition, serving: bool) -> Seen {
         let since = Some("2026-11-25T12:00:00Z".parse().unwrap());
-        Seen { name: name.into(), state, reason: String::new(), restarts: 0, serving, since }
+        Seen { name: name.into(), state, reason: String::new(), restarts: 0, serving, weight: 1, since }
     }
 
     fn inputs() -> Inputs {
@@ -206,6 +221,19 @@ mod tests {
         assert_eq!(shares, [67, 33]);
         assert_eq!(view.left, Some(TimeLeft { sec: 252, until: Until::GivenUp }));
         assert_eq!(view.watch, None, "nothing has been judged");
+    }
+
+    /// A canary share: few requests to the one new instance, most to the old.
+    #[test]
+    fn shares_are_of_the_requests_and_not_of_the_instances() {
+        let (plan, step) = in_phase(Phase::Comparing);
+        let mut inputs = inputs();
+        let fleets = &mut inputs.observed.as_mut().unwrap().fleets;
+        let old = &mut fleets.get_mut(&Digest::from_sha256([1; 32])).unwrap().instances;
+        old.iter_mut().for_each(|seen| seen.weight = 9);
+        let view = view(&plan, &step, &inputs, Vec::new());
+        let shares: Vec<u32> = view.releases.iter().map(|row| row.traffic_percent).collect();
+        assert_eq!(shares, [95, 5]);
     }
 
     #[test]

@@ -70,6 +70,7 @@ impl Instance {
             reason,
             restarts: self.restarts,
             serving: self.routed && self.state == InstanceState::Ready,
+            weight: self.weight.max(1),
             since: self.since,
         }
     }
