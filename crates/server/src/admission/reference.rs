@@ -1,7 +1,7 @@
 //! What a reference in a specification names, before anybody is asked (TAG-4,
 //! DIG-2).
 
-use plimsoll_model::{Commit, ImageRef, PinnedRef, Repository};
+use plimsoll_model::{Commit, ImageRef, ParseReferenceError, PinnedRef, Repository};
 
 use super::verdict::Verdict;
 
@@ -22,27 +22,36 @@ pub(crate) fn read(image: &str, environment: &str, repository: &Repository) -> N
     let refused = |found: String, hint: String| {
         Named::Refused(Verdict::refuse("ADM-001", "image-pinned", expected(), found, hint))
     };
-    let parsed: ImageRef = match image.parse() {
-        Ok(parsed) => parsed,
-        Err(_) if image.is_empty() => {
-            return refused("no image".into(), "write the whole reference".into());
-        }
-        Err(error) => {
-            return refused(
-                error.to_string(),
-                "write the whole reference, with registry, tag and digest".into(),
-            );
-        }
-    };
-    if parsed.repository != *repository {
-        return Named::Refused(Verdict::refuse(
+    let foreign = |found: String| {
+        Named::Refused(Verdict::refuse(
             "ADM-002",
             "image-repository",
             format!("{repository}, the repository of environment `{environment}`"),
-            parsed.repository.to_string(),
+            found,
             "images of others are named in [[admission.exempt_images]] of plimsoll.toml, with a reason"
                 .into(),
-        ));
+        ))
+    };
+    let parsed: ImageRef = match image.parse() {
+        Ok(parsed) => parsed,
+        Err(_) if image.is_empty() => return refused("no image".into(), "write the whole reference".into()),
+        // What names no registry is Docker Hub's, as a rule a stranger's.
+        Err(ParseReferenceError::NoHost(_)) => match repository_of(image) {
+            Some(hub) if hub != repository.to_string() => return foreign(hub),
+            _ => {
+                return refused(
+                    format!("`{image}`, which names no registry"),
+                    "write the whole reference".into(),
+                );
+            }
+        },
+        Err(error) => {
+            let hint = "write the whole reference, with registry, tag and digest";
+            return refused(error.to_string(), hint.into());
+        }
+    };
+    if parsed.repository != *repository {
+        return foreign(parsed.repository.to_string());
     }
     let sha = parsed.tag.as_deref().map(str::parse::<Commit>);
     match (sha, parsed.digest) {
@@ -137,11 +146,11 @@ mod tests {
             format!("r.example.com/acme/payouts:latest@{digest}"),
             format!("r.example.com/acme/payouts@{digest}"),
             format!("r.example.com/acme/payouts:{SHA}@sha256:abc"),
-            "payouts".into(),
             "r.example.com/acme/payouts:\u{0}".into(),
         ] {
             assert_eq!(code(&unpinned), "ADM-001", "{unpinned}");
         }
+        assert_eq!(code("payouts"), "ADM-002");
         for foreign in [
             "r.example.com.evil.example/acme/payouts",
             "r.example.com:5000/acme/payouts",

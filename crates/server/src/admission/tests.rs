@@ -162,8 +162,8 @@ async fn a_refusal_names_container_code_and_what_to_do() {
     for part in [
         "does not let 2 images into environment `production`:\ncontainer `c0`: r.example.com",
         "SIG-001 signature\n    expected a signature\n    found    missing\n    hint     sign it",
-        "container `c1`: nginx:latest\n  ADM-001 image-pinned",
-        "see      `plimsoll explain ADM-001`",
+        "container `c1`: nginx:latest\n  ADM-002 image-repository",
+        "see      `plimsoll explain ADM-002`",
     ] {
         assert!(message.contains(part), "{part} is not in {message}");
     }

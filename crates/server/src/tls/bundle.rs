@@ -21,6 +21,8 @@ use crate::metrics::Metrics;
 const MOST_AUTHORITIES: usize = 8;
 /// Somebody may apply the manifests again, without a bundle.
 const AGAIN: Duration = Duration::from_secs(30);
+/// Between two tries: whoever applies the manifests waits for it.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whether the cluster trusts the webhook; none: it has.
@@ -50,7 +52,7 @@ pub(crate) async fn keep(settings: Settings, authority: String, metrics: Arc<Met
                     tracing::warn!(%why, "ADM-006 the authority is not in the webhook configurations");
                 }
                 tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(AGAIN);
+                pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
     }
