@@ -82,6 +82,8 @@ const EVERY_TABLE: &str = r#"
     zzzzzzzzzzzz = 1
     [environments.cluster.kubernetes]
     zzzzzzzzzzzz = 1
+    [environments.cluster.kubernetes.migrate]
+    zzzzzzzzzzzz = 1
 "#;
 
 /// The two tables that exclude `[image]`.

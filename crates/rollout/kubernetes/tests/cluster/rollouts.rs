@@ -1,6 +1,7 @@
 //! Rollouts that go well.
 
 use plimsoll_model::Strategy;
+use plimsoll_rollout_core::Target as _;
 use plimsoll_rollout_core::machine::End;
 use serde_json::json;
 
@@ -68,6 +69,26 @@ async fn the_end_is_noticed_at_once() {
     let late = i64::try_from(scene.cluster.now()).unwrap() - last_ready.as_millisecond();
     // And a pod counts after its minReadySeconds only.
     assert!(late < 3_000 + 1_000 + 500, "{late} ms after the second of the last pod's readiness");
+}
+
+/// Whoever waits is told of what happens, and need not look again and again.
+#[tokio::test]
+async fn a_change_is_told() {
+    let scene = Scene::new();
+    let target = scene.target();
+    target.observe().await.unwrap();
+    scene.cluster.edit_as("somebody", "deployments", "shop", "payouts", |object| {
+        object["spec"]["replicas"] = 5.into();
+    });
+    let told = async {
+        loop {
+            target.changed().await;
+            if target.observe().await.unwrap().scale == Some(5) {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), told).await.unwrap();
 }
 
 #[tokio::test]

@@ -10,8 +10,9 @@ use plimsoll_model::event::RolloutKind;
 use plimsoll_model::{Digest, Event, Observer, Progress, Release, RepositoryType, Strategy};
 use plimsoll_rollout_core::machine::LockStatus;
 use plimsoll_rollout_core::{
-    BoxFuture, Clock, Deadlines, Fence, Journal, JournalError, Lease, NoMetrics, NoMigrations, Outcome, Plan,
-    PlanRecord, Ports, RolloutError, State, Target, execute,
+    Applied, BoxFuture, Clock, Deadlines, Desired, Fence, Journal, JournalError, Lease, NoMetrics,
+    NoMigrations, Observed, Outcome, OutputLine, Plan, PlanRecord, Ports, RolloutError, State, Target,
+    TargetError, execute,
 };
 use plimsoll_rollout_kubernetes::{KubernetesTarget, Options, Settings, manifests};
 use plimsoll_testkit_cluster::{Behaviour, Cluster, Settings as ClusterSettings};
@@ -158,7 +159,7 @@ impl Scene {
     pub(crate) async fn roll(&self, record: PlanRecord) -> Result<Outcome, RolloutError> {
         // Whoever takes the lock has a fence of its own.
         self.fence.fetch_add(1, Ordering::SeqCst);
-        let target = self.target();
+        let target = ByTheTurn(self.target());
         let plan = Plan::simulated(record);
         execute(&plan, State::new(), self.ports(&target)).await
     }
@@ -175,6 +176,29 @@ impl Scene {
 
     pub(crate) fn seconds(&self) -> u64 {
         self.cluster.now() / 1_000
+    }
+}
+
+/// A target that is looked at by the turn only: the cluster's clock goes on with each,
+/// and one that is taken early, on the first news of several, would make time pass before
+/// the others are here.
+struct ByTheTurn(KubernetesTarget);
+
+impl Target for ByTheTurn {
+    fn observe(&self) -> BoxFuture<'_, Result<Observed, TargetError>> {
+        self.0.observe()
+    }
+
+    fn apply<'a>(
+        &'a self,
+        desired: &'a Desired,
+        fence: Fence,
+    ) -> BoxFuture<'a, Result<Applied, TargetError>> {
+        self.0.apply(desired, fence)
+    }
+
+    fn new_lines(&self, of: &[&str]) -> Vec<OutputLine> {
+        self.0.new_lines(of)
     }
 }
 
