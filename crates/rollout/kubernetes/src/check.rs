@@ -34,6 +34,17 @@ pub(crate) fn suitable(
     }
     let kind = home.kind();
     let name = home.name();
+    if let Some(owner) = crate::view::controller(home.meta()) {
+        let (kind, name) = (&owner.kind, &owner.name);
+        let reason = format!(
+            "its controller is {kind} {name} ({}), which would set the image back",
+            owner.api_version
+        );
+        return unsuitable(
+            &reason,
+            format!("change the image in {kind} {name}, or name a workload that nobody else drives"),
+        );
+    }
     if home.replicas() == 0 {
         let hint = format!("`kubectl scale {kind} {name} --replicas=2`, or let its autoscaler do it");
         return unsuitable("it is scaled to zero, so nothing of it would ever be ready", hint);
@@ -239,6 +250,21 @@ mod tests {
             });
             assert_eq!(code(&workload, &good(), "payouts"), "KUB-011", "{path}");
         }
+    }
+
+    #[test]
+    fn a_workload_that_somebody_else_drives_is_refused() {
+        let owned = |controller: bool| {
+            deployment(|object| {
+                object["metadata"]["ownerReferences"] = json!([{
+                    "apiVersion": "acme.example/v1", "kind": "Shop", "name": "front", "uid": "1", "controller": controller,
+                }]);
+            })
+        };
+        let error = suitable(&owned(true), &good(), "payouts", Strategy::Rolling).unwrap_err();
+        assert_eq!(error.code(), "KUB-011");
+        assert!(error.to_string().contains("its controller is Shop front (acme.example/v1)"), "{error}");
+        assert!(suitable(&owned(false), &good(), "payouts", Strategy::Rolling).is_ok());
     }
 
     #[test]

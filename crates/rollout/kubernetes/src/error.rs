@@ -187,6 +187,9 @@ pub enum KubernetesError {
         /// What is wrong.
         reason: String,
     },
+    /// Any of these, before anything was touched.
+    #[error("{0}")]
+    Before(Box<Self>),
     /// A Job ended without having done its work.
     #[error("job {job} failed: {reason}")]
     Job {
@@ -206,6 +209,7 @@ impl KubernetesError {
         match self {
             Self::Unreachable { .. } | Self::Unauthorized { .. } | Self::Nonsense { .. } => true,
             Self::Login { .. } => true,
+            Self::Before(error) => error.is_transient(),
             Self::Refused { status, .. } => *status == 409 || *status == 404,
             _ => false,
         }
@@ -224,6 +228,40 @@ impl KubernetesError {
     /// Whether what was asked about is too long ago.
     pub(crate) fn is_gone(&self) -> bool {
         matches!(self, Self::Refused { status: 410, .. })
+    }
+
+    /// As it is before anything moves: nothing was touched, and nothing is asked
+    /// again by itself.
+    pub(crate) fn before(self) -> Self {
+        match self {
+            Self::Before(_) => self,
+            error => Self::Before(Box::new(error)),
+        }
+    }
+
+    fn hint_before(&self) -> Option<String> {
+        let next = match self {
+            Self::Unreachable { reason, .. } if reason.contains("certificate") => {
+                "the server's certificate is not of the authority that the kubeconfig names: `kubectl version` says the \
+                 same, or the provider's tool writes a new kubeconfig"
+                    .into()
+            }
+            Self::Unreachable { .. } => "`kubectl version` asks the same server; then run it again".into(),
+            Self::Unauthorized { .. } => {
+                "log in again with your provider's tool; `kubectl auth whoami` tries it".into()
+            }
+            Self::Forbidden { operation, .. } => rule_to_add(operation),
+            Self::Refused { .. } => "the message is the API server's own".into(),
+            Self::Nonsense { .. } => {
+                "is the kubeconfig's `server` really a cluster's? A proxy may answer instead; `kubectl version` asks \
+                 the same server"
+                    .into()
+            }
+            Self::Record { .. } => "remove that annotation from the workload and deploy again".into(),
+            // Those that are only ever told beforehand say it themselves.
+            other => return other.hint(),
+        };
+        Some(format!("nothing was touched; {next}"))
     }
 
     /// The sentence, with what was expected and found: for places that have
@@ -259,6 +297,7 @@ impl Diagnose for KubernetesError {
             | Self::Refused { .. }
             | Self::Nonsense { .. } => Class::Outside,
             Self::Changed { .. } | Self::Job { .. } => Class::Failed,
+            Self::Before(error) => error.class(),
             Self::Record { .. } => Class::Integrity,
         }
     }
@@ -281,6 +320,7 @@ impl Diagnose for KubernetesError {
             Self::Nonsense { .. } => "KUB-014",
             Self::Record { .. } => "KUB-015",
             Self::Job { .. } => "KUB-016",
+            Self::Before(error) => error.code(),
         }
     }
 
@@ -291,6 +331,7 @@ impl Diagnose for KubernetesError {
             }
             Self::Selector { labels, .. } => Some(labels.clone()),
             Self::Changed { set, .. } => Some(set.clone()),
+            Self::Before(error) => error.expected(),
             _ => None,
         }
     }
@@ -301,12 +342,14 @@ impl Diagnose for KubernetesError {
             Self::Changed { found, .. } => Some(found.clone()),
             Self::Forbidden { message, .. } => Some(message.clone()),
             Self::NoWorkload { instead, .. } => instead.clone(),
+            Self::Before(error) => error.found(),
             _ => None,
         }
     }
 
     fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Before(error) => return error.hint_before(),
             Self::Config { .. } => {
                 "nothing was touched; set KUBECONFIG, or write ~/.kube/config with your provider's tool".into()
             }
@@ -329,15 +372,10 @@ impl Diagnose for KubernetesError {
                  rollout goes on"
                     .into()
             }
-            Self::Forbidden { operation, .. } => format!(
-                "add the rule {} to a Role in namespace {} that is bound to whoever runs Plimsoll; \
-                 `plimsoll init --kubernetes` writes the whole Role",
-                operation.rule(),
-                operation.namespace
-            ),
+            Self::Forbidden { operation, .. } => rule_to_add(operation),
             Self::NoWorkload { namespace, instead: None, .. } => format!(
                 "nothing was touched; `kubectl -n {namespace} get deployments,statefulsets` lists them; \
-                 `plimsoll init --kubernetes` writes a first one"
+                 `plimsoll init --kubernetes ENV` prints a first one"
             ),
             Self::NoWorkload { .. } => {
                 "nothing was touched; only Deployments and StatefulSets are driven: another controller would \
@@ -377,6 +415,15 @@ impl Diagnose for KubernetesError {
             ),
         })
     }
+}
+
+fn rule_to_add(operation: &Operation) -> String {
+    format!(
+        "add the rule {} to a Role in namespace {} that is bound to whoever runs Plimsoll; `plimsoll init --kubernetes \
+         ENV` prints the whole Role",
+        operation.rule(),
+        operation.namespace
+    )
 }
 
 fn listed(names: &[String]) -> String {

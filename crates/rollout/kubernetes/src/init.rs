@@ -9,8 +9,8 @@ use crate::workload::WorkloadKind;
 /// What the manifests are for.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The service, a DNS label: in labels, and the name of service accounts
-    /// and roles.
+    /// Tells its pods from all others of the namespace, a DNS label: in labels, and
+    /// the name of service accounts and roles.
     pub name: String,
     /// Name of the Deployment.
     pub deployment: String,
@@ -146,10 +146,10 @@ spec:
             periodSeconds: 2
             timeoutSeconds: 2
             failureThreshold: 2
-          # Who is beyond help: slow to judge, since it ends the process.
+          # Who is beyond help. Only whether it still listens: by a path that
+          # needs a database, every pod would end while the database is away.
           livenessProbe:
-            httpGet:
-              path: {health}
+            tcpSocket:
               port: http
             periodSeconds: 10
             timeoutSeconds: 5

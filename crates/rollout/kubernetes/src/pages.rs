@@ -44,14 +44,14 @@ pub const PAGES: &[Page] = &[
         name: "kubernetes-forbidden",
         what: "The credentials do not allow an operation that the rollout needs. The message says which verb on which resource.",
         why: "Trying again cannot help, so it is not tried again.",
-        how: "Add the rule that the hint shows to a Role in that namespace, or apply the Role that `plimsoll init --kubernetes` writes: it has all rules, and no other.",
+        how: "Add the rule that the hint shows to a Role in that namespace, or apply the Role that `plimsoll init --kubernetes ENV` prints: it has all rules, and no other.",
     },
     Page {
         code: "KUB-007",
         name: "kubernetes-no-workload",
         what: "There is neither a Deployment nor a StatefulSet of the configured name.",
         why: "Plimsoll adopts a workload that exists; it does not invent one. Pods of another controller, such as a Rollout or a DeploymentConfig, would be changed back by it.",
-        how: "Set `deployment` and `namespace` in `[environments.NAME.kubernetes]`, or apply what `plimsoll init --kubernetes` writes.",
+        how: "Set `deployment` and `namespace` in `[environments.NAME.kubernetes]`, or apply what `plimsoll init --kubernetes ENV` prints.",
     },
     Page {
         code: "KUB-008",
@@ -65,7 +65,7 @@ pub const PAGES: &[Page] = &[
         name: "kubernetes-no-service",
         what: "There is no Service of the configured name.",
         why: "Whether users reach a release is read from the Service's endpoints, and a blue/green rollout moves its selector.",
-        how: "Set `service` in `[environments.NAME.kubernetes]`, or apply what `plimsoll init --kubernetes` writes. A worker without users needs one as well: any port will do.",
+        how: "Set `service` in `[environments.NAME.kubernetes]`, or apply what `plimsoll init --kubernetes ENV` prints. A worker without users needs one as well: any port will do.",
     },
     Page {
         code: "KUB-010",
@@ -77,7 +77,7 @@ pub const PAGES: &[Page] = &[
     Page {
         code: "KUB-011",
         name: "kubernetes-unsuitable",
-        what: "The workload cannot be rolled out as asked: it stops all pods before it starts new ones (`Recreate`), is scaled to zero, is paused, or is a StatefulSet and the strategy is blue-green.",
+        what: "The workload cannot be rolled out as asked: it stops all pods before it starts new ones (`Recreate`), is scaled to zero, is paused, is a StatefulSet and the strategy is blue-green, or has a controller of its own that would set the image back (an operator and its custom resource).",
         why: "A rollout that cannot succeed, or only with an outage, is not begun.",
         how: "The reason says which; the hint says what to change.",
     },

@@ -32,7 +32,7 @@ pub(super) fn print(session: &Session, arguments: &Init, environment: &str) -> R
         None => port(project).map_err(|found| CliError::NoPort { found })?,
     };
     let (image, is_built) = first_image(&config, environment)?;
-    let health = arguments.health.clone().unwrap_or_else(|| "/healthz".into());
+    let health = arguments.health.clone().unwrap_or_else(|| health(&config.config));
     let text = manifests(&settings(project, environment, kubernetes, port, health, image));
     session.printer.result(&json!({ "schema": "plimsoll/init/v1", "manifests": text }), || text.clone());
     if !is_built {
@@ -58,7 +58,12 @@ fn settings(
     image: String,
 ) -> Settings {
     Settings {
-        name: project.service.name.clone(),
+        // Of two Deployments with the same labels each would take the other's pods for
+        // its own. A label is shorter than a Deployment's name may be.
+        name: match kubernetes.deployment.len() {
+            0..=63 => kubernetes.deployment.clone(),
+            _ => project.service.name.clone(),
+        },
         deployment: kubernetes.deployment.clone(),
         container: kubernetes.container.clone(),
         service: kubernetes.service.clone(),
@@ -110,6 +115,17 @@ fn port(project: &Project) -> Result<u16, Vec<u16>> {
         (Some(port), listed) if listed.is_empty() || listed.contains(&port) => Ok(port),
         _ => Err(ports),
     }
+}
+
+/// The path that the environments on single hosts ask, where they agree.
+fn health(config: &Config) -> String {
+    let mut paths = config.environments.values().filter_map(|environment| match &environment.target {
+        Target::Local(local) => Some(&local.health),
+        Target::Engine(engine) => Some(&engine.health),
+        Target::Kubernetes(_) => None,
+    });
+    let first = paths.next();
+    first.filter(|first| paths.all(|path| path == *first)).cloned().unwrap_or_else(|| "/healthz".into())
 }
 
 /// `user` of the image where it is a number and not root's.

@@ -89,8 +89,16 @@ impl Connection {
         config.default_retry = false;
         *self.server.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
             config.cluster_url.to_string();
-        // An exec plugin runs while the client is made.
-        let made = tokio::task::spawn_blocking(move || Client::try_from(config));
+        // An exec plugin runs while the client is made; on a thread that nobody
+        // waits for at the end, unlike those of the runtime: one that hangs would
+        // keep this process.
+        let (tell, made) = tokio::sync::oneshot::channel();
+        let runtime = tokio::runtime::Handle::current();
+        std::thread::spawn(move || {
+            let _within = runtime.enter();
+            // Nobody waits any more for one that comes too late.
+            let _ = tell.send(Client::try_from(config));
+        });
         let login = |reason: String| KubernetesError::Login { reason };
         match tokio::time::timeout(PLUGIN_WITHIN, made).await {
             Ok(Ok(Ok(client))) => Ok(client),

@@ -41,6 +41,8 @@ impl Api {
         body: Option<(&'static str, String)>,
         limit: usize,
     ) -> Result<Bytes, KubernetesError> {
+        // Not within the time of the answer: an exec plugin has its own.
+        self.connection.client().await?;
         let asked = async {
             let answer = self.open(operation, method, path, body).await?;
             let read = Limited::new(answer, limit).collect().await;

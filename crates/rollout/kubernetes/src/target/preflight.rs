@@ -20,6 +20,10 @@ impl KubernetesTarget {
     /// # Errors
     /// When the cluster cannot be asked, something is missing, or does not fit.
     pub async fn check(&self, strategy: Strategy, drain_sec: u32) -> Result<Vec<String>, KubernetesError> {
+        self.checked(strategy, drain_sec).await.map_err(KubernetesError::before)
+    }
+
+    async fn checked(&self, strategy: Strategy, drain_sec: u32) -> Result<Vec<String>, KubernetesError> {
         let home = self.workload().await?;
         let service = self.service().await?;
         check::suitable(&home, &service, &self.options.container, strategy)?;

@@ -41,7 +41,7 @@ impl KubernetesTarget {
     pub async fn survey(&self, strategy: Strategy) -> Result<Survey, KubernetesError> {
         let version = match self.api.version().await {
             Err(KubernetesError::Forbidden { .. }) => String::new(),
-            answer => answer?,
+            answer => answer.map_err(KubernetesError::before)?,
         };
         let kind = self.workload().await.map_or(WorkloadKind::Deployment, |home| home.kind());
         let asked = self.rules_asked(self.purpose(kind, strategy)).await;
