@@ -47,9 +47,9 @@
 //!   Defaults exist for workloads, services and what they consist of.
 //! * JSON and YAML only, no protobuf, no tables, no OpenAPI schemas; HTTP/1.1.
 //! * One version of each group. No custom resources: their groups are 404.
-//! * Webhooks and faults are functions and calls of the test
-//!   ([`Cluster::webhook`], [`Cluster::fault`]); configurations of webhooks are
-//!   kept, and nobody calls them. Autoscalers are kept, and scale nothing.
+//! * Faults are calls of the test ([`Cluster::fault`]), and webhooks may be
+//!   functions ([`Cluster::webhook`]). Registered webhooks are called over TLS by
+//!   their URL, not by Service. Autoscalers are kept, and scale nothing.
 //! * Hashes in names differ, and controllers need no time unless
 //!   [`Settings::controller_delay`] says so. No leases, no volumes, no quality
 //!   of service under pressure, no affinity between pods.

@@ -2,6 +2,7 @@
 //! told to lie, git repositories, and a service that needs no compiler.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
+mod admission;
 mod back;
 mod backfill;
 mod cluster_input;

@@ -1,5 +1,5 @@
-//! Admission: who may object to a write. Webhooks are functions here; quotas
-//! are in `quota.rs`.
+//! Admission: who may object to a write. Webhooks that are functions are here,
+//! those that are registered in `calling.rs`, quotas in `quota.rs`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -59,6 +59,7 @@ impl World {
                 }
             }
         }
+        self.validated(review)?;
         if review.verb == Verb::Create && review.subresource.is_empty() {
             self.admit_under_quota(review, name)?;
         }

@@ -120,6 +120,8 @@ impl World {
             before: &Value::Null,
             dry_run: options.dry_run,
         };
+        let object = self.mutated(&review)?;
+        let review = Review { object: &object, ..review };
         self.admit(&review, &key.name)?;
         if self.store.get(&key).is_some() {
             return Err(Failure::already_exists(kind, &key.name));
@@ -342,6 +344,8 @@ impl World {
             before: live,
             dry_run: options.dry_run,
         };
+        let object = self.mutated(&review)?;
+        let review = Review { object: &object, ..review };
         self.admit(&review, &key.name)?;
         if options.dry_run || object == **live {
             return Ok(object);
