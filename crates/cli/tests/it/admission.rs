@@ -121,7 +121,12 @@ reason     = "part of the cluster"
 
 /// A signed world, its cluster, and the server between them.
 fn admitting() -> (World, Cluster, Serve) {
-    let world = signing_world(CLUSTER);
+    admitting_within("8s")
+}
+
+/// The same, with a budget for each review.
+fn admitting_within(budget: &str) -> (World, Cluster, Serve) {
+    let world = signing_world(&CLUSTER.replace("\"3s\"", &format!("\"{budget}\"")));
     let cluster = Cluster::start(Settings::default());
     let folder = world.path().join(".git/.kube");
     std::fs::create_dir_all(&folder).unwrap();
@@ -225,7 +230,7 @@ fn a_cluster_runs_what_the_guard_lets_in() {
 /// What cannot be asked is neither signed nor unsigned.
 #[test]
 fn a_registry_that_is_away_is_the_configured_answer_in_time() {
-    let (mut world, cluster, serve) = admitting();
+    let (mut world, cluster, serve) = admitting_within("3s");
     let first = world.built("first", "well");
     let good = reference(&world, first.as_str());
     world.registry.stop();

@@ -118,5 +118,5 @@ fn a_server_that_is_not_the_cluster() {
         rest.split('}').next().unwrap().to_owned()
     };
     kubeconfig(&scene.world, &one.kubeconfig().replace(&data(&one), &data(&other)));
-    scene.refused("certificate", 5, &["KUB-004", "certificate", "what serves goes on"]);
+    scene.refused("certificate", 5, &["KUB-004", "certificate", "nothing was touched"]);
 }
