@@ -75,15 +75,14 @@ fn a_job_runs_the_migrations_before_the_release_starts_and_is_recorded() {
 fn a_killed_command_leaves_its_job_and_the_next_one_finds_it() {
     let mut world = World::new();
     let cluster = with_job(&world, "", "");
-    let first = world.built("first", "well");
-    // A minute of the cluster's time.
-    migrates(&world, &cluster, &first, Behaviour::completes_after(60_000));
+    let [first, second, third] = ["first", "second", "third"].map(|name| world.built(name, "well"));
+    // Five minutes of the cluster's time: longer than the next command needs to get there.
+    migrates(&world, &cluster, &first, Behaviour::completes_after(300_000));
     let running = world.start(world.command(["deploy", first.as_str(), "--env", "cluster"]));
     until("the job is there", || !cluster.list("jobs", "shop").is_empty());
     running.signal(Signal::SIGKILL);
     drop(running.wait());
     // Another release: the first is undone, and its Job comes to its end first.
-    let second = world.built("second", "well");
     migrates(&world, &cluster, &second, Behaviour::completes_after(500));
     let deployed = world.plimsoll(["deploy", second.as_str(), "--env", "cluster"]).exits(0);
     deployed.says(&["waiting for job echo-migrate-"]);
@@ -98,8 +97,7 @@ fn a_killed_command_leaves_its_job_and_the_next_one_finds_it() {
     assert!(ended(one) <= begun(other), "one after the other: {jobs:#?}");
 
     // The same release again: its Job is found, not made anew.
-    let third = world.built("third", "well");
-    migrates(&world, &cluster, &third, Behaviour::completes_after(40_000));
+    migrates(&world, &cluster, &third, Behaviour::completes_after(300_000));
     let running = world.start(world.command(["deploy", third.as_str(), "--env", "cluster"]));
     until("the job is there", || cluster.list("jobs", "shop").len() == 3);
     running.signal(Signal::SIGKILL);
