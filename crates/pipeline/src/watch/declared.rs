@@ -13,6 +13,9 @@ use crate::blocking;
 use crate::context::Context;
 use crate::error::PipelineError;
 
+/// A bundle of all public authorities has a quarter of that.
+const MOST_CA_BYTES: u64 = 1 << 20;
+
 /// How long both releases of a deployment are to serve side by side, in seconds.
 pub(crate) fn compare_sec(environment: &Environment) -> u32 {
     match &environment.watch {
@@ -126,7 +129,8 @@ pub(super) async fn prometheus(
         let token = token.map(|token| token.resolve(&SecretContext::of_process(&root))).transpose()?;
         let read = |path: std::path::PathBuf| {
             let path = root.join(path);
-            std::fs::read(&path).map_err(|source| PipelineError::Material { path, source })
+            crate::contract::bounded(&path, MOST_CA_BYTES)
+                .map_err(|source| PipelineError::Material { path, source })
         };
         Ok::<_, Failure>(Access { token, ca: ca.map(read).transpose()? })
     })
