@@ -80,7 +80,7 @@ impl Server {
     pub async fn bind(options: Options) -> Result<Self, Failure> {
         let Options { context, listen, admission } = options;
         let metrics = Arc::new(Metrics::default());
-        let (mut webhook, mut judges) = (None, None);
+        let (mut webhook, mut judges, mut trouble) = (None, None, None);
         if let Some(address) = admission {
             let config = &context.config.config;
             if !config.environments.values().any(|one| matches!(one.target, Target::Kubernetes(_))) {
@@ -88,6 +88,10 @@ impl Server {
             }
             judges = Some(judge(&context, &metrics)?);
             let identity = Identity::open(&config.admission, context.root(), &context.state_folder())?;
+            // From the first probe on: one that comes before the first try is not told that all is well.
+            if config.admission.patch_bundle && identity.authority().is_some() {
+                trouble = Some("it was not written yet".to_owned());
+            }
             webhook = Some((bound("admission", address).await?, identity));
         }
         let plain = bound("metrics", listen).await?;
@@ -95,7 +99,7 @@ impl Server {
             context: RwLock::new(context.clone()),
             admission: RwLock::new(judges),
             metrics,
-            bundle: Arc::new(Mutex::new(None)),
+            bundle: Arc::new(Mutex::new(trouble)),
         });
         Ok(Self { context, plain, webhook, shared })
     }
@@ -129,8 +133,6 @@ impl Server {
             let Some((listener, identity)) = webhook else { return };
             let settings = context.config.config.admission.clone();
             if let Some(authority) = identity.authority().filter(|_| settings.patch_bundle) {
-                *shared.bundle.lock().expect("no holder of this lock panics") =
-                    Some("it was not written yet".into());
                 let (metrics, trouble) = (shared.metrics.clone(), shared.bundle.clone());
                 background.spawn(bundle::keep(settings, authority, metrics, trouble));
             }
