@@ -74,6 +74,7 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("server", &["config", "model", "pipeline", "rollout-kubernetes"]),
+    ("telemetry", &["config", "model"]),
     (
         "cli",
         &[
@@ -104,6 +105,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "rollout-migrate",
             "rollout-switch",
             "server",
+            "telemetry",
             "watch",
         ],
     ),

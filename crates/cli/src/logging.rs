@@ -1,6 +1,13 @@
 //! Logs go to stderr: text for people, one JSON object per line for programs (OBS-1).
 
+use std::sync::OnceLock;
+
+use plimsoll_model::TraceId;
+use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::{Format, Json, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::args::{Global, LogFormat};
 
@@ -28,7 +35,9 @@ pub(crate) fn init(global: &Global) {
         .with_writer(crate::progress::screen::Above::default)
         .with_ansi(crate::printer::colours_errors(global.color));
     match global.log_format {
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).init(),
+        LogFormat::Json => {
+            builder.json().flatten_event(true).with_current_span(false).map_event_format(Named).init();
+        }
         LogFormat::Text => builder.compact().with_target(false).init(),
     }
 }
@@ -43,4 +52,37 @@ pub(crate) fn init_daemon() {
         .flatten_event(true)
         .with_current_span(false)
         .init();
+}
+
+/// The trace that lines of the log belong to: of the one command that this process is.
+static TRACE: OnceLock<TraceId> = OnceLock::new();
+
+/// From here on, JSON lines of the log name the trace.
+pub(crate) fn name_trace(id: TraceId) {
+    // A command has one trace; a second name would be a mistake, and changes nothing.
+    let _ = TRACE.set(id);
+}
+
+/// A JSON line, with `trace_id` before all else where there is a trace.
+struct Named(Format<Json>);
+
+impl<S, N> FormatEvent<S, N> for Named
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
+        let Some(id) = TRACE.get() else { return self.0.format_event(context, writer, event) };
+        let mut line = String::new();
+        self.0.format_event(context, Writer::new(&mut line), event)?;
+        match line.strip_prefix('{') {
+            Some(rest) => write!(writer, "{{\"trace_id\":\"{id}\",{rest}"),
+            None => writer.write_str(&line),
+        }
+    }
 }

@@ -6,6 +6,7 @@ mod error;
 mod logging;
 mod printer;
 mod progress;
+mod trace;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

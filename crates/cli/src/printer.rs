@@ -9,6 +9,7 @@ use plimsoll_model::{Diagnose, Outcome};
 use serde::Serialize;
 
 use crate::args::{Color, Global, Output};
+use crate::trace::Trace;
 
 /// Where results, notes and errors go, and in which form.
 #[derive(Debug, Clone)]
@@ -16,6 +17,7 @@ pub(crate) struct Printer {
     output: Output,
     events: bool,
     quiet: bool,
+    trace: Trace,
 }
 
 const BOLD: Style = Style::new().bold();
@@ -34,7 +36,12 @@ impl Printer {
             Color::Never => anstream::ColorChoice::Never,
         }
         .write_global();
-        Self { output: global.output, events, quiet: global.quiet }
+        Self { output: global.output, events, quiet: global.quiet, trace: Trace::default() }
+    }
+
+    /// The trace of this command, once it has begun.
+    pub(crate) fn trace(&self) -> &Trace {
+        &self.trace
     }
 
     /// Whether the result is for a program.
@@ -49,10 +56,15 @@ impl Printer {
 
     /// The result: the document for programs, the text for people.
     pub(crate) fn result(&self, document: &impl Serialize, text: impl FnOnce() -> String) {
+        self.trace.describe(document);
         if self.is_json() {
-            self.document(document);
+            self.document(&self.trace.named(document));
         } else {
-            self.text(text().trim_end());
+            let text = text();
+            match self.trace.id() {
+                None => self.text(text.trim_end()),
+                Some(id) => self.text(&format!("{}\n{DIM}trace{DIM:#}  {id}", text.trim_end())),
+            }
         }
     }
 
@@ -102,6 +114,7 @@ impl Printer {
 
     /// An error, once, in the form that was asked for; returns the exit code.
     pub(crate) fn error(&self, error: &(dyn Diagnose + 'static)) -> u8 {
+        self.trace.failed(error);
         let mut causes = Vec::new();
         let mut source = std::error::Error::source(error);
         while let Some(cause) = source {
@@ -110,7 +123,7 @@ impl Printer {
         }
         let hint = error.hint().map(|hint| with_page(&hint, error.code()));
         if self.is_json() {
-            self.document(&serde_json::json!({
+            self.document(&self.trace.named(&serde_json::json!({
                 "schema": "plimsoll/error/v1",
                 "code": error.code(),
                 "message": error.to_string(),
@@ -118,7 +131,7 @@ impl Printer {
                 "found": error.found(),
                 "hint": hint.unwrap_or_default(),
                 "causes": causes,
-            }));
+            })));
         } else {
             let mut text = format!("{RED}error{RED:#}: {error}\n");
             for (label, value) in [("expected", error.expected()), ("found   ", error.found())] {
@@ -131,6 +144,9 @@ impl Printer {
             }
             if let Some(hint) = hint {
                 text.push_str(&format!("{CYAN}hint{CYAN:#}: {}\n", indent_after_first(&hint, 6)));
+            }
+            if let Some(id) = self.trace.id() {
+                text.push_str(&format!("{DIM}trace{DIM:#}  {id}\n"));
             }
             anstream::eprint!("{text}");
         }

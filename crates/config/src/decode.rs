@@ -14,6 +14,7 @@ use crate::project::{Project, all_or_nothing};
 use crate::record::{self, Ledger};
 use crate::serve::{self, Admission, Serve};
 use crate::table::{Findings, Table};
+use crate::telemetry::{self, Telemetry};
 use crate::trust::{self, Signing, Verification};
 
 /// The whole of `plimsoll.toml`.
@@ -33,6 +34,8 @@ pub struct Config {
     pub serve: Serve,
     /// `[admission]`.
     pub admission: Admission,
+    /// `[telemetry]`.
+    pub telemetry: Telemetry,
     /// `[environments.<name>]`, by name.
     pub environments: BTreeMap<String, Environment>,
 }
@@ -75,18 +78,21 @@ impl<T> Loaded<T> {
     }
 }
 
+/// Tables that say nothing of what a commit is built into.
+const OPERATORS: [&str; 8] =
+    ["signing", "verification", "policy", "ledger", "serve", "admission", "telemetry", "environments"];
+
 impl Project {
     /// Reads the bytes of a commit's own `plimsoll.toml`. What is the
     /// operator's (`[environments]`, `[signing]`, `[verification]`,
-    /// `[policy]`, `[ledger]`, `[serve]`, `[admission]`) is left aside, there and in `overlays`.
+    /// `[policy]`, `[ledger]`, `[serve]`, `[admission]`, `[telemetry]`) is left aside, there and in
+    /// `overlays`.
     ///
     /// # Errors
     /// Everything that is wrong with the rest, at once.
     pub fn for_build(bytes: &[u8], overlays: &Overlays) -> Result<Loaded<Self>, ConfigError> {
         load(FILE_NAME.into(), bytes.to_vec(), overlays, |root| {
-            for operators in
-                ["signing", "verification", "policy", "ledger", "serve", "admission", "environments"]
-            {
+            for operators in OPERATORS {
                 root.skip(operators);
             }
             Self::read(root)
@@ -131,6 +137,7 @@ impl Config {
         let ledger = root.table_or_empty("ledger").and_then(record::ledger);
         let serve = root.table_or_empty("serve").and_then(serve::serve);
         let admission = root.table_or_empty("admission").and_then(serve::admission);
+        let telemetry = root.table_or_empty("telemetry").and_then(telemetry::telemetry);
         let policy = root.table_or_empty("policy").and_then(policy::policy);
         // A policy that is wrong is reported; the environments are read all the same.
         let general = policy.clone().unwrap_or_default();
@@ -144,6 +151,7 @@ impl Config {
             ledger: ledger?,
             serve: serve?,
             admission: admission?,
+            telemetry: telemetry?,
             environments: environments.unwrap_or_default(),
             signing: all_or_nothing(signing)?,
             project: project?,

@@ -46,6 +46,7 @@ mod secret;
 mod serve;
 mod suggest;
 mod table;
+mod telemetry;
 mod trust;
 mod values;
 mod watch;
@@ -70,5 +71,6 @@ pub use project::{
 pub use record::{Contract, Database, DatabaseUrl, Ledger, MigrationLayout, Migrations, SqlDialect};
 pub use secret::{SecretContext, SecretError, SecretSource};
 pub use serve::{Admission, AdmissionMode, AdmissionTls, Answer, ExemptImage, RepositoryPattern, Serve};
+pub use telemetry::{OtlpProtocol, Telemetry};
 pub use trust::{Identity, Role, SignWith, Signing, TrustedKey, Verification, VerificationMode};
 pub use watch::{Metric, OnInsufficientData, Prometheus, Source, Traces, Watch, Worse};

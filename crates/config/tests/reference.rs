@@ -59,6 +59,8 @@ const EVERY_TABLE: &str = r#"
     zzzzzzzzzzzz = 1
     [admission.tls]
     zzzzzzzzzzzz = 1
+    [telemetry]
+    zzzzzzzzzzzz = 1
     [environments.local]
     target = "local"
     listen = "127.0.0.1:1"

@@ -5,7 +5,7 @@
 //! escapes as `serde_json` writes them. The stored bytes are what is hashed, so
 //! a later reader never has to reproduce this form to verify an entry.
 
-use plimsoll_model::Event;
+use plimsoll_model::{Event, TraceId};
 use serde_json::Value;
 
 use crate::Error;
@@ -14,19 +14,32 @@ use crate::Error;
 /// facts of a decision are tens of kilobytes; a log does not belong here.
 pub const MAX_BODY: usize = 8 << 20;
 
-/// The canonical bytes of an event.
+/// The canonical bytes of an event, with the trace of the command that records
+/// it where there is one: `{"body":…,"kind":…,"trace_id":…}`.
 ///
 /// # Errors
 /// `LED-009` when they exceed [`MAX_BODY`] or cannot be serialised.
-pub fn event_bytes(event: &Event) -> Result<Vec<u8>, Error> {
+pub fn event_bytes(event: &Event, trace: Option<TraceId>) -> Result<Vec<u8>, Error> {
     let refuse = |why: String| Error::Unrecordable { kind: event.kind(), why };
-    let value = serde_json::to_value(event).map_err(|e| refuse(e.to_string()))?;
+    let mut value = serde_json::to_value(event).map_err(|e| refuse(e.to_string()))?;
+    if let (Some(trace), Value::Object(map)) = (trace, &mut value) {
+        map.insert("trace_id".into(), Value::String(trace.to_string()));
+    }
     let mut bytes = Vec::with_capacity(512);
     write(&value, &mut bytes).map_err(|e| refuse(e.to_string()))?;
     if bytes.len() > MAX_BODY {
         return Err(refuse(format!("it has {} bytes; at most {MAX_BODY} are kept", bytes.len())));
     }
     Ok(bytes)
+}
+
+/// The trace that a stored body names. What cannot be read names none.
+pub(crate) fn trace_of(body: &[u8]) -> Option<TraceId> {
+    #[derive(serde::Deserialize)]
+    struct Traced {
+        trace_id: Option<TraceId>,
+    }
+    serde_json::from_slice::<Traced>(body).ok()?.trace_id
 }
 
 /// Writes `value` with sorted keys, whatever map type `serde_json` was built with.
@@ -78,6 +91,6 @@ mod tests {
     fn a_body_beyond_the_bound_is_refused() {
         let event =
             Event::LockBroken { environment: "e".into(), holder: "h".into(), reason: "x".repeat(MAX_BODY) };
-        assert!(matches!(event_bytes(&event), Err(Error::Unrecordable { .. })));
+        assert!(matches!(event_bytes(&event, None), Err(Error::Unrecordable { .. })));
     }
 }

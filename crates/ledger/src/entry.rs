@@ -24,7 +24,7 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 use jiff::Timestamp;
-use plimsoll_model::{Commit, Digest, Event};
+use plimsoll_model::{Commit, Digest, Event, TraceId};
 use serde::Serialize;
 
 use crate::{Error, project::Projection};
@@ -51,6 +51,9 @@ pub struct Entry {
     pub sha: Option<Commit>,
     /// The caller's name for this append, under which it is recorded once.
     pub idempotency: Option<String>,
+    /// The trace of the command that recorded it, where it was traced (OBS-3).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<TraceId>,
     /// What happened.
     pub event: Event,
     /// Hash of the entry before.
@@ -141,6 +144,7 @@ impl Row {
                 .transpose()
                 .map_err(|e| unreadable(format!("commit: {e}")))?,
             idempotency: self.idempotency,
+            trace_id: crate::canonical::trace_of(&self.body),
             event: serde_json::from_slice(&self.body).map_err(|e| unreadable(format!("body: {e}")))?,
             prev: self.prev,
             hash: self.hash,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use plimsoll_model::{Commit, Digest, Event};
+use plimsoll_model::{Commit, Digest, Event, TraceId};
 
 use crate::checkpoint::{Checkpoint, verifier_text};
 use crate::entry::{Entry, Row, genesis, time_text};
@@ -46,6 +46,8 @@ pub struct Filter {
 #[derive(Clone)]
 pub struct Ledger {
     shared: Arc<Shared>,
+    /// What is recorded through this handle names it.
+    trace: Option<TraceId>,
 }
 
 struct Shared {
@@ -135,7 +137,14 @@ impl Ledger {
             None => (None, None),
         };
         let shared = Shared { store: Mutex::new(store), origin: head.origin, public, key, other_key, copy };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), trace: None })
+    }
+
+    /// The same ledger for a command with this trace: each entry that is
+    /// recorded through it names the trace (OBS-3).
+    #[must_use]
+    pub fn traced(&self, trace: TraceId) -> Self {
+        Self { shared: self.shared.clone(), trace: Some(trace) }
     }
 
     /// A panic elsewhere cannot leave the store half-changed: each of its
@@ -222,7 +231,8 @@ impl Ledger {
         let query = Query { idempotency: Some(idempotency.into()), limit: Some(1), ..Query::default() };
         match self.rows(&query)?.pop() {
             None => Ok(None),
-            Some(row) if row.body == canonical::event_bytes(event)? => {
+            // The same event, whichever command recorded it.
+            Some(row) if row.body == canonical::event_bytes(event, canonical::trace_of(&row.body))? => {
                 Ok(Some(Receipt { seq: row.seq, hash: row.hash }))
             }
             Some(row) => Err(Error::KeyReused { key: idempotency.into(), seq: row.seq }),
@@ -240,7 +250,7 @@ impl Ledger {
         let key = self.signing_key()?;
         let bodies = events
             .iter()
-            .map(|event| canonical::event_bytes(event).map(|bytes| (*event, bytes)))
+            .map(|event| canonical::event_bytes(event, self.trace).map(|bytes| (*event, bytes)))
             .collect::<Result<Vec<_>, _>>()?;
         let mut store = self.store();
         let mut receipts = Vec::new();

@@ -16,6 +16,7 @@ pub mod progress;
 pub mod reference;
 pub mod release;
 pub mod secret;
+pub mod trace;
 
 pub use commit::{Commit, ParseCommitError};
 pub use diagnose::{Class, Diagnose, Failure, Page};
@@ -28,3 +29,4 @@ pub use progress::{Observer, Progress, Silent, Stream};
 pub use reference::{ImageRef, ParseReferenceError, PinnedRef, Repository};
 pub use release::{Release, Strategy};
 pub use secret::Secret;
+pub use trace::{ParseTraceIdError, TraceId};

@@ -35,6 +35,7 @@ pub(crate) fn pages() -> Vec<&'static Page> {
         plimsoll_registry::client::PAGES,
         plimsoll_registry::server::PAGES,
         plimsoll_server::PAGES,
+        plimsoll_telemetry::PAGES,
         plimsoll_release::RULE_PAGES,
         plimsoll_release::changelog::PAGES,
         plimsoll_rollout_backfill::PAGES,

@@ -32,7 +32,7 @@ mod watch;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use plimsoll_config::Overlays;
 use plimsoll_model::{BuildMetadata, Class, Commit, Failure};
@@ -48,6 +48,9 @@ pub(crate) struct Session {
     pub(crate) global: Global,
     pub(crate) printer: Printer,
     events: bool,
+    /// Name of the command's trace, where it has one.
+    traced: Option<&'static str>,
+    began: SystemTime,
 }
 
 /// Runs the command and returns the exit code.
@@ -62,7 +65,8 @@ pub(crate) fn run(cli: Cli) -> u8 {
         _ => false,
     };
     let printer = Printer::new(&cli.global, events);
-    let session = Session { global: cli.global, printer, events };
+    let traced = traced(&cli.command);
+    let session = Session { global: cli.global, printer, events, traced, began: SystemTime::now() };
     let result = match cli.command {
         Command::Init(arguments) => init::run(&session, &arguments),
         Command::Build(arguments) => build::build(&session, arguments),
@@ -98,7 +102,29 @@ pub(crate) fn run(cli: Cli) -> u8 {
         Command::Completions(arguments) => completions::completions(&session, &arguments),
         Command::Man(arguments) => completions::man(&session, &arguments),
     };
-    result.unwrap_or_else(|failure| session.printer.error(failure.diagnose()))
+    let code = result.unwrap_or_else(|failure| session.printer.error(failure.diagnose()));
+    session.printer.trace().finish(code);
+    code
+}
+
+/// The commands that do something, by the name their trace has (OBS-3). What
+/// only reads and prints is not worth one.
+fn traced(command: &Command) -> Option<&'static str> {
+    use crate::args::Migrate;
+    Some(match command {
+        Command::Build(_) => "build",
+        Command::Push(_) => "push",
+        Command::Sign(_) => "sign",
+        Command::Attest(_) => "attest",
+        Command::Verify(_) => "verify",
+        Command::Deploy(_) => "deploy",
+        Command::Rollback(_) => "rollback",
+        Command::Up(_) => "up",
+        Command::Down(_) => "down",
+        Command::Migrate(Migrate::Apply(_)) => "migrate apply",
+        Command::Migrate(Migrate::Backfill(_)) => "migrate backfill",
+        _ => return None,
+    })
 }
 
 impl Session {
@@ -135,7 +161,7 @@ impl Session {
             path: "plimsoll".into(),
             source,
         })?;
-        Context::open(Options {
+        let mut context = Context::open(Options {
             directory: self.directory(),
             overlays: self.overlays(),
             observer,
@@ -143,7 +169,11 @@ impl Session {
             executable,
             interrupt,
         })
-        .await
+        .await?;
+        if let Some(name) = self.traced {
+            self.printer.trace().begin(name, self.began, &mut context);
+        }
+        Ok(context)
     }
 
     /// Runs asynchronous work, with a context where there is a project here.

@@ -28,6 +28,7 @@ mod pairs;
 mod rebuild;
 mod release;
 mod schema;
+mod telemetry;
 mod traffic;
 mod watch;
 mod watch_sources;

@@ -53,6 +53,28 @@ fn an_idempotency_key_records_once() {
     assert_eq!(ledger.size().unwrap(), 2);
 }
 
+/// OBS-3: an entry names the trace of the command that recorded it, and is the
+/// same event for a command with another.
+#[test]
+fn an_entry_names_the_trace_it_was_recorded_in() {
+    let Fixture { ledger, .. } = Fixture::new();
+    let [one, two] = ["4bf92f3577b34da6a3ce929d0e0e4736", "0af7651916cd43dd8448eb211c80319c"]
+        .map(|id| id.parse::<plimsoll_model::TraceId>().unwrap());
+    ledger.append("ada", &build_started(1)).unwrap();
+    let first = ledger.traced(one).append_once("ada", "push-1", &build_started(2)).unwrap();
+    assert_eq!(ledger.traced(two).append_once("ada", "push-1", &build_started(2)).unwrap(), first);
+    assert_eq!(ledger.append_once("ada", "push-1", &build_started(2)).unwrap(), first);
+    let entries = ledger.entries(&Filter::default(), false, 10).unwrap();
+    let traces: Vec<_> = entries.iter().map(|entry| entry.trace_id).collect();
+    assert_eq!(traces, [None, Some(one)]);
+    assert_eq!(entries[1].event, build_started(2));
+    let body = ledger.rows(&crate::store::Query::default()).unwrap().pop().unwrap().body;
+    assert!(body.ends_with(format!("\"kind\":\"build.started\",\"trace_id\":\"{one}\"}}").as_bytes()));
+    let untraced = serde_json::to_value(&entries[0]).unwrap();
+    assert!(untraced.get("trace_id").is_none());
+    assert!(ledger.verify(&Options::default()).unwrap().is_intact());
+}
+
 #[test]
 fn without_its_key_a_ledger_is_only_read() {
     let fixture = Fixture::new();

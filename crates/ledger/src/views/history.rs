@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use plimsoll_model::event::RolloutKind;
-use plimsoll_model::{Commit, Decision, Event, PinnedRef, RepositoryType};
+use plimsoll_model::{Commit, Decision, Event, PinnedRef, RepositoryType, TraceId};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -70,6 +70,9 @@ pub struct HistoryRow {
     pub reason: String,
     /// How long it took; `None` for a refusal.
     pub duration_sec: Option<f64>,
+    /// The trace of the command, where it was traced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<TraceId>,
 }
 
 /// A decision of the guard.
@@ -116,7 +119,7 @@ fn outcome_text(outcome: plimsoll_model::event::RolloutOutcome) -> String {
 }
 
 fn row(entry: Entry) -> Option<HistoryRow> {
-    let (seq, at, by) = (entry.seq, entry.at, entry.actor);
+    let (seq, at, by, trace_id) = (entry.seq, entry.at, entry.actor, entry.trace_id);
     let of = |what, environment, sha: Option<Commit>| HistoryRow {
         entry: seq,
         at,
@@ -130,6 +133,7 @@ fn row(entry: Entry) -> Option<HistoryRow> {
         code: String::new(),
         reason: String::new(),
         duration_sec: None,
+        trace_id,
     };
     match entry.event {
         Event::BuildFinished { metadata } => Some(HistoryRow {
