@@ -20,6 +20,8 @@ pub struct Watch {
     pub bake: Duration,
     /// Between two looks at the metrics. Default: 10s.
     pub interval: Duration,
+    /// How long a difference has to be seen before it decides. Default: 45s.
+    pub persist: Duration,
     /// What to do when comparing has shown too little to say. Default: promote.
     pub on_insufficient_data: OnInsufficientData,
     /// How long to go on comparing after `bake` for want of data. Default: 0s.
@@ -144,6 +146,7 @@ const ON_INSUFFICIENT_DATA: [(&str, OnInsufficientData); 3] = [
 pub(crate) fn watch(mut table: Table<'_>, target: Option<TargetKind>) -> Option<Watch> {
     let bake = table.or("bake", "5m", values::duration);
     let interval = table.or("interval", "10s", values::some_time);
+    let persist = table.or("persist", "45s", values::some_time);
     let on_insufficient_data =
         table.or("on_insufficient_data", "promote", values::choice(&ON_INSUFFICIENT_DATA));
     let wait = table.or("wait", "0s", values::duration);
@@ -187,6 +190,7 @@ pub(crate) fn watch(mut table: Table<'_>, target: Option<TargetKind>) -> Option<
     Some(Watch {
         bake: bake?,
         interval: interval?,
+        persist: persist?,
         on_insufficient_data: on_insufficient_data?,
         wait: wait?,
         share,

@@ -66,7 +66,7 @@ fn what_contradicts_itself_is_refused() {
 #[test]
 fn what_is_given_is_what_is_read() {
     let text = format!(
-        "bake = \"1m\"\nshare = 0.1\nwait = \"10m\"\non_insufficient_data = \"hold\"\n{}{}{}{}",
+        "bake = \"1m\"\npersist = \"5s\"\nshare = 0.1\nwait = \"10m\"\non_insufficient_data = \"hold\"\n{}{}{}{}",
         metric("bound = 1\nmin_ratio = 2\nmin_excess = 0.01"),
         metric("limit = 5").replace("\"m\"", "\"spans\"").replace("\"q\"", "\"plimsoll_spans_total\""),
         "[environments.e.watch.prometheus]\nurl = \"http://[::1]:9090/prom\"\nlabel = \"sha\"\ntoken = \"env:T\"\n",
@@ -75,7 +75,7 @@ fn what_is_given_is_what_is_read() {
     let watch = parse(LOCAL, &text).unwrap();
     assert_eq!(watch.on_insufficient_data, OnInsufficientData::Hold);
     assert_eq!((watch.bake, watch.wait), (Duration::from_secs(60), Duration::from_secs(600)));
-    assert_eq!(watch.share, Some(0.1));
+    assert_eq!((watch.share, watch.persist), (Some(0.1), Duration::from_secs(5)));
     let [slow, spans] = &watch.metrics[..] else { panic!() };
     assert_eq!((slow.bound, slow.min_ratio, slow.min_excess), (Some(1.0), 2.0, Some(0.01)));
     assert_eq!((slow.source, spans.source, spans.limit), (Source::Replicas, Source::Traces, Some(5.0)));
@@ -83,4 +83,5 @@ fn what_is_given_is_what_is_read() {
     assert_eq!(watch.traces.unwrap().attribute, "service.version");
     let defaults = parse(LOCAL, "").unwrap();
     assert_eq!((defaults.on_insufficient_data, defaults.wait), (OnInsufficientData::Promote, Duration::ZERO));
+    assert_eq!((defaults.interval, defaults.persist), (Duration::from_secs(10), Duration::from_secs(45)));
 }

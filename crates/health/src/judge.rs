@@ -170,7 +170,7 @@ fn metric(counted: &Counted, settings: &Settings, alpha: f64) -> MetricReport {
     let (metric, window_sec) = (&counted.metric, counted.window_sec);
     // Two tests share what the metric may spend.
     let alpha = if limit_of(metric).is_some() { alpha / 2.0 } else { alpha };
-    let bar = Bar::new(alpha, window_sec);
+    let bar = Bar::new(alpha, window_sec, settings.persist_sec);
     let comparison = compare(counted, bar);
     let limit = limit_of(metric).map(|limit| beside_limit(counted, limit, bar, alpha));
     let beside = || counted.windows.iter().filter(|window| window.side_by_side);
@@ -257,13 +257,11 @@ struct Bar {
     most: f64,
 }
 
-/// Whatever has to be seen for at least this long before it decides.
-const PERSIST_SEC: f64 = 45.0;
-
 impl Bar {
-    fn new(alpha: f64, window_sec: u32) -> Self {
+    fn new(alpha: f64, window_sec: u32, persist_sec: f64) -> Self {
         let threshold = -alpha.ln();
-        Self { threshold, most: threshold * f64::from(window_sec) / PERSIST_SEC }
+        // Where nothing has to last, one window may decide.
+        Self { threshold, most: threshold * f64::from(window_sec) / persist_sec.max(0.001) }
     }
 }
 

@@ -124,10 +124,20 @@ pub struct Settings {
     pub rise: f64,
     /// With which probability it has to be visible. Default: 0.8.
     pub power: f64,
+    /// For how long, in seconds, a difference has to be seen before it decides:
+    /// no window brings more than its part of that time. Default: 45.
+    #[serde(default = "persist_sec")]
+    pub persist_sec: f64,
+}
+
+/// What has to be seen for less long may be a burst. It is also what a record
+/// was judged with that was written before it said so.
+fn persist_sec() -> f64 {
+    45.0
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { alpha: 0.01, rise: 10.0, power: 0.8 }
+        Self { alpha: 0.01, rise: 10.0, power: 0.8, persist_sec: persist_sec() }
     }
 }

@@ -126,6 +126,9 @@ pub struct Settings {
     pub authentication: bool,
     /// HTTPS with a certificate of its own.
     pub tls: bool,
+    /// The network of the pods, its first two bytes. Nobody answers there; what
+    /// tries to reach one is refused at once in a network of loopback.
+    pub pod_network: String,
 }
 
 impl Default for Settings {
@@ -144,6 +147,7 @@ impl Default for Settings {
             node_grace: 50_000,
             authentication: false,
             tls: false,
+            pod_network: "10.244".into(),
         }
     }
 }

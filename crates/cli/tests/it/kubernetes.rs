@@ -7,13 +7,17 @@ use plimsoll_rollout_kubernetes::{Settings, manifests};
 use plimsoll_testkit::peer;
 use plimsoll_testkit_cluster::{Behaviour, Cluster, Forbid, Pace, Settings as ClusterSettings};
 
-use crate::world::{World, until};
+use crate::world::{World, free_address, until};
 
 /// A cluster in which time runs faster, and a service that somebody else put
 /// there.
 pub(crate) fn cluster(world: &World) -> Cluster {
-    let settings = ClusterSettings { pace: Pace::Real { speed: 20 }, ..ClusterSettings::default() };
-    let cluster = Cluster::start(settings);
+    cluster_of(world, 8080, ClusterSettings::default())
+}
+
+/// The same with the port of the service's pods, and settings.
+fn cluster_of(world: &World, port: u16, settings: ClusterSettings) -> Cluster {
+    let cluster = Cluster::start(ClusterSettings { pace: Pace::Real { speed: 20 }, ..settings });
     cluster.apply_yaml(&manifests(&Settings {
         name: "echo".into(),
         deployment: "echo".into(),
@@ -22,7 +26,7 @@ pub(crate) fn cluster(world: &World) -> Cluster {
         namespace: "shop".into(),
         environment: "cluster".into(),
         image: format!("{}:v1", world.repository()),
-        port: 8080,
+        port,
         health: "/healthz".into(),
         run_as: (65532, 65532),
         replicas: 2,
@@ -200,38 +204,84 @@ fn counting(failing_percent: u64) -> Behaviour {
     })
 }
 
+/// Adds a watch of the payouts that fail to the cluster's environment. Whatever there is to see
+/// is seen in a few looks, so that it does not matter how many a busy machine makes: `wait` is
+/// for that.
+fn watch(world: &World, via: &str, bake: &str) {
+    let watch = format!(
+        "{via}\n[environments.cluster.watch]\nbake = \"{bake}\"\nwait = \"60s\"\ninterval = \"1s\"\npersist = \"4s\"\n\
+         \n[[environments.cluster.watch.metrics]]\nname = \"payout failures\"\n\
+         query = 'payouts_total{{result=\"failed\"}}'\nof = \"payouts_total\"\n"
+    );
+    let text = std::fs::read_to_string(world.path().join("plimsoll.toml")).unwrap() + &watch;
+    world.repo.write("plimsoll.toml", text);
+}
+
+/// A release of which so many payouts in a hundred fail.
+fn failing(world: &mut World, cluster: &Cluster, name: &str, percent: u64) -> Commit {
+    let commit = world.built(name, "well");
+    cluster.image(&format!("{}:{}", world.repository(), commit.as_str()), counting(percent));
+    commit
+}
+
 /// DEP-6 on a cluster: one pod beside the others, asked through the API server.
 #[test]
 fn a_release_that_is_worse_in_a_cluster_is_taken_back_and_a_sound_one_stays() {
     let mut world = World::new();
     let cluster = cluster(&world);
-    let watch = "metrics_via = \"api\"\n\n[environments.cluster.watch]\nbake = \"60s\"\ninterval = \"1s\"\n\
-                 \n[[environments.cluster.watch.metrics]]\nname = \"payout failures\"\n\
-                 query = 'payouts_total{result=\"failed\"}'\nof = \"payouts_total\"\n";
-    let text = std::fs::read_to_string(world.path().join("plimsoll.toml")).unwrap() + watch;
-    world.repo.write("plimsoll.toml", text);
-    let releases = [("first", 2), ("second", 2), ("third", 60)].map(|(name, failing)| {
-        let commit = world.built(name, "well");
-        cluster.image(&format!("{}:{}", world.repository(), commit.as_str()), counting(failing));
-        commit
-    });
-    let [first, second, third] = &releases;
+    watch(&world, "metrics_via = \"api\"\n", "4s");
+    let [first, second, third] = [("first", 2), ("second", 2), ("third", 60)]
+        .map(|(name, percent)| failing(&mut world, &cluster, name, percent));
     let deploy = |commit: &Commit, code| {
         let arguments = ["deploy", commit.as_str(), "--env", "cluster", "--output", "json"];
         world.plimsoll(arguments).exits(code).json()
     };
     // Nothing serves yet that it could be compared with.
-    assert!(deploy(first, 0)["watch"].is_null());
-    let promoted = deploy(second, 0);
+    assert!(deploy(&first, 0)["watch"].is_null());
+    let promoted = deploy(&second, 0);
     assert_eq!(promoted["watch"]["verdict"], "no_evidence", "{:#}", promoted["watch"]);
-    assert!(runs(&cluster, second));
+    assert!(runs(&cluster, &second));
     assert_eq!(cluster.list("deployments", "shop").len(), 1);
-    let back = deploy(third, 6);
+    let back = deploy(&third, 6);
     assert_eq!((&back["outcome"], &back["code"]), (&"rolled_back".into(), &"DEP-110".into()), "{back:#}");
-    assert!(runs(&cluster, second), "{}", image(&cluster));
+    assert!(runs(&cluster, &second), "{}", image(&cluster));
     assert_eq!(cluster.list("deployments", "shop").len(), 1);
     assert_eq!(world.drift("cluster")["state"], "none", "{:#}", world.drift("cluster"));
     let replayed = world.json(["watch", "replay", "--env", "cluster"]);
     assert_eq!(replayed["watches"].as_array().unwrap().len(), 2, "{replayed:#}");
+    let same = |watch: &serde_json::Value| watch["same"] == true;
+    assert!(replayed["watches"].as_array().unwrap().iter().all(same), "{replayed:#}");
     world.plimsoll(["deploy", third.as_str(), "--env", "cluster"]).exits(3).says(&["DEP-201"]);
+}
+
+/// `metrics_via = "auto"`, which is the default: pods that cannot be reached by their own
+/// addresses are asked through the API server.
+#[test]
+fn pods_that_are_out_of_reach_are_asked_through_the_api_server() {
+    let mut world = World::new();
+    let settings = ClusterSettings { pod_network: "127.77".into(), ..ClusterSettings::default() };
+    let cluster = cluster_of(&world, free_address().port(), settings);
+    watch(&world, "", "2s");
+    let [first, second, third] =
+        ["first", "second", "third"].map(|name| failing(&mut world, &cluster, name, 2));
+    let asked = || cluster.count("GET", "/proxy/metrics");
+    let deploy = |commit: &Commit, more: &[&str]| {
+        let arguments = ["deploy", commit.as_str(), "--env", "cluster"].into_iter();
+        world.json(arguments.chain(more.iter().copied()))
+    };
+    deploy(&first, &[]);
+    assert_eq!(asked(), 0);
+    let report = deploy(&second, &[]);
+    assert_eq!(report["watch"]["verdict"], "no_evidence", "{report:#}");
+    let through = asked();
+    assert!(through > 0);
+    // By their addresses alone nobody sees anything, and says so.
+    let alone = ["kubernetes.metrics_via=pod", "watch.bake=1s", "watch.wait=0s"];
+    let alone = alone.map(|setting| format!("environments.cluster.{setting}"));
+    let more: Vec<&str> = alone.iter().flat_map(|setting| ["--set", setting]).collect();
+    let report = deploy(&third, &more);
+    let metric = &report["watch"]["metrics"][0];
+    let sentence = metric["sentence"].as_str().unwrap();
+    assert!(sentence.contains("could not be read") && sentence.contains("127.77."), "{report:#}");
+    assert_eq!((&metric["verdict"], asked()), (&"insufficient_data".into(), through), "{report:#}");
 }

@@ -9,8 +9,9 @@ use crate::world::{PAUSE, World};
 
 const WATCH: &str = r#"
 [environments.blue.watch]
-bake     = "85s"
+bake     = "80s"
 interval = "1s"
+persist  = "5s"
 
 [[environments.blue.watch.metrics]]
 name  = "failed answers"
@@ -65,7 +66,7 @@ fn what_is_declared_is_read_before_anything_moves() {
 /// A world in which nobody asks for anything, so that nobody can tell.
 fn unsure(policy: &str) -> (World, Commit, Commit) {
     let mut world = World::new();
-    let watch = WATCH.replace("85s", "2s").replacen("\n\n[[", &format!("\n{policy}\n\n[["), 1);
+    let watch = WATCH.replace("80s", "2s").replacen("\n\n[[", &format!("\n{policy}\n\n[["), 1);
     world.repo.write("plimsoll.toml", world.configuration() + &watch);
     let (first, second) = (world.built("first", "well"), world.built("second", "well"));
     let at_once = ["--set", "environments.blue.watch.bake=0s"];
@@ -166,12 +167,12 @@ fn where_proof_is_asked_for_too_little_data_goes_back() {
 /// gets, under load, and nobody is turned away.
 #[test]
 fn a_canary_gets_its_share_of_the_requests_and_no_more() {
+    let mut world = World::new();
+    let watch = WATCH.replace("80s", "8s").replacen("\n\n[[", "\nshare = 0.1\n\n[[", 1);
+    let both = watch.replace("environments.blue", "environments.trial") + &watch;
+    world.repo.write("plimsoll.toml", world.configuration() + &both);
+    let (first, second) = (world.built("first", "well"), world.built("second", "well"));
     for environment in ["blue", "trial"] {
-        let mut world = World::new();
-        let watch = WATCH.replace("85s", "8s").replacen("\n\n[[", "\nshare = 0.1\n\n[[", 1);
-        let watch = watch.replace("environments.blue", &format!("environments.{environment}"));
-        world.repo.write("plimsoll.toml", world.configuration() + &watch);
-        let (first, second) = (world.built("first", "well"), world.built("second", "well"));
         let at_once = format!("environments.{environment}.watch.bake=0s");
         world.plimsoll(["deploy", first.as_str(), "--env", environment, "--set", &at_once]).exits(0);
         let deploy = ["deploy", second.as_str(), "--env", environment];

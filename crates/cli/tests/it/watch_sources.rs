@@ -50,7 +50,7 @@ fn two_releases(watch: &str) -> (World, Commit, Commit) {
 
 fn watch(bake: &str, server: &str, query: &str) -> String {
     format!(
-        "\n[environments.blue.watch]\nbake = \"{bake}\"\ninterval = \"1s\"\n\
+        "\n[environments.blue.watch]\nbake = \"{bake}\"\ninterval = \"1s\"\npersist = \"5s\"\n\
          \n[environments.blue.watch.prometheus]\nurl = \"http://{server}\"\nlabel = \"sha\"\nscrape_interval = \"500ms\"\n\
          \n[[environments.blue.watch.metrics]]\nname = \"payout failures\"\nsource = \"prometheus\"\nquery = '{query}'\n\
          of = 'payout_attempts_total'\n"

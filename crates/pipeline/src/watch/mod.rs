@@ -2,12 +2,14 @@
 //! serve, judged, and written down with what was decided on it (DEP-6).
 
 mod declared;
+mod looking;
 mod planned;
 mod replay;
 mod report;
 mod serving;
 
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use plimsoll_config::{MetricsVia, Target};
@@ -18,11 +20,12 @@ use plimsoll_model::{Event, Failure, Progress};
 use plimsoll_rollout_core::machine::Verdict;
 use plimsoll_rollout_core::{BoxFuture, Judge, Plan};
 use plimsoll_watch::{Bounds, Query, Replicas, Session, Switch};
-use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::blocking;
 use crate::context::Context;
 use crate::target::{Running as RunningTarget, folder};
+use looking::{Looking, Rhythm};
 use serving::Serving;
 
 use declared::Declared;
@@ -37,15 +40,9 @@ pub use report::{WatchReport, WatchedMetric};
 pub(crate) struct Watching {
     ledger: Ledger,
     actor: String,
-    serving: Serving,
-    every: Duration,
-    looking: Mutex<Looking>,
-}
-
-struct Looking {
-    session: Session,
-    next: Instant,
-    last: Option<Record>,
+    looking: Looking,
+    /// What the last verdict rests on.
+    judged: Mutex<Option<Arc<Record>>>,
 }
 
 impl Watching {
@@ -72,9 +69,11 @@ impl Watching {
         };
         let releases: Vec<_> = plan.from.iter().chain([&plan.to]).map(declared::told).collect();
         let stable = plan.from.as_ref().map(plimsoll_model::Release::digest);
-        let mut session = Session::new(stable, plan.to.digest(), Timestamp::now());
+        let (began, started) = (Instant::now(), Timestamp::now());
+        let mut session = Session::new(stable, plan.to.digest(), started);
         let every = environment.watch.as_ref().map_or(Duration::from_secs(10), |watch| watch.interval);
-        let window = |length: Duration| u32::try_from(length.as_secs()).unwrap_or(u32::MAX).max(1);
+        // At least the time between two looks, in whole seconds.
+        let window = |length: Duration| length.as_secs_f64().ceil().max(1.0) as u32;
         let Declared { replicas, switch: switched, prometheus, traces } = Declared::of(environment)?;
         let metrics = |queries: &[Query]| queries.iter().map(|query| query.metric.clone()).collect();
         if !replicas.is_empty() {
@@ -99,34 +98,41 @@ impl Watching {
             context.observer.report(Progress::Note { text });
             session = session.with(Box::new(spans), names, window(every));
         }
-        let looking = Looking { session, next: Instant::now(), last: None };
+        let mut settings = Settings::default();
+        if let Some(watch) = &environment.watch {
+            settings.persist_sec = watch.persist.as_secs_f64();
+        }
         Ok(Some(Self {
             ledger: context.ledger.clone(),
             actor: context.actor().to_owned(),
-            serving,
-            every,
-            looking: Mutex::new(looking),
+            looking: Looking::begin(session, serving, settings, Rhythm { began, every }),
+            judged: Mutex::default(),
         }))
     }
 
+    fn judged(&self) -> MutexGuard<'_, Option<Arc<Record>>> {
+        self.judged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn look(&self) -> Verdict {
-        let mut looking = self.looking.lock().await;
-        if looking.last.is_none() || Instant::now() >= looking.next {
-            looking.next = Instant::now() + self.every;
-            let replicas = self.serving.replicas().await;
-            looking.session.look(&replicas).await;
-            looking.last = Some(looking.session.judge(&Settings::default()));
-        }
-        let report = &looking.last.as_ref().expect("it was looked at least once").report;
-        match report.verdict {
+        let Some(record) = self.looking.newest().await else {
+            return Verdict::InsufficientData("nobody looks at the metrics any more".into());
+        };
+        let report = &record.report;
+        let verdict = match report.verdict {
             Judgement::Regressed => Verdict::Regressed(report.sentence()),
             Judgement::NoEvidence => Verdict::NoEvidence,
             Judgement::InsufficientData => Verdict::InsufficientData(report.sentence()),
-        }
+        };
+        *self.judged() = Some(record);
+        verdict
     }
 
     async fn keep(&self, plan: &Plan, decided: &Decided) {
-        let Some(mut record) = self.looking.lock().await.last.clone() else { return };
+        // What is seen from now on decides nothing any more.
+        self.looking.end();
+        let Some(record) = self.judged().clone() else { return };
+        let mut record = Record::clone(&record);
         record.decided = Some(*decided);
         let event = Event::Watched {
             environment: plan.environment.clone(),
@@ -153,10 +159,8 @@ impl Judge for Watching {
     }
 
     fn counts(&self) -> Vec<MetricRow> {
-        // Somebody looks just now: the next report has what comes of it.
-        let Ok(looking) = self.looking.try_lock() else { return Vec::new() };
-        let metrics = looking.last.iter().flat_map(|record| &record.report.metrics);
-        metrics.map(counted).collect()
+        let judged = self.judged();
+        judged.iter().flat_map(|record| &record.report.metrics).map(counted).collect()
     }
 }
 

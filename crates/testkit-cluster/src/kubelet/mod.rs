@@ -112,7 +112,8 @@ impl World {
         };
         let mut containers = of("/spec/initContainers", true);
         containers.extend(of("/spec/containers", false));
-        Run { containers, began: self.now, address: self.address("10.244"), stopping: None, mounted: false }
+        let network = self.settings.pod_network.clone();
+        Run { containers, began: self.now, address: self.address(&network), stopping: None, mounted: false }
     }
 
     /// Volumes of Secrets and ConfigMaps that are not there keep a pod from
