@@ -31,7 +31,8 @@ pub trait Detour: Send + Sync {
 pub enum Way {
     /// By its own address.
     Direct,
-    /// By its own address; where none of them was ever reached, by the detour.
+    /// By its own address; where none of them was ever reached, by the detour. The
+    /// way on which one answered is the first that the next look takes.
     Try,
     /// By the detour alone.
     Detour,
@@ -45,6 +46,8 @@ pub struct Replicas {
     detour: Option<(Box<dyn Detour>, Way)>,
     /// Whether some replica was reached by its own address.
     direct: AtomicBool,
+    /// Whether one was reached by the detour that was not by its own address.
+    around: AtomicBool,
 }
 
 impl std::fmt::Debug for Replicas {
@@ -67,7 +70,14 @@ impl Replicas {
     pub fn new(queries: Vec<Query>, bounds: Bounds) -> Result<Self, WatchError> {
         let client = fetch::client(Proxy::Never, None)
             .map_err(|reason| WatchError::Server { server: "the replicas".into(), reason })?;
-        Ok(Self { client, queries, bounds, detour: None, direct: AtomicBool::new(false) })
+        Ok(Self {
+            client,
+            queries,
+            bounds,
+            detour: None,
+            direct: AtomicBool::new(false),
+            around: AtomicBool::new(false),
+        })
     }
 
     /// The same with another way to the replicas.
@@ -101,14 +111,7 @@ impl Replicas {
         let text = match &self.detour {
             Some((detour, Way::Detour)) => around(&**detour, replica).await,
             Some((detour, Way::Try)) if !self.direct.load(Ordering::Relaxed) => {
-                match self.ask_itself(url).await {
-                    Lookup::Unknown(why) => match around(&**detour, replica).await {
-                        // Neither way: what was tried first says more of the replica.
-                        Lookup::Unknown(also) => Lookup::Unknown(format!("{why}; {also}")),
-                        answered => answered,
-                    },
-                    answered => answered,
-                }
+                self.either_way(&**detour, replica, url).await
             }
             _ => self.ask_itself(url).await,
         };
@@ -121,6 +124,23 @@ impl Replicas {
             Lookup::Absent => Lookup::Absent,
             Lookup::Invalid(why) => Lookup::Invalid(why),
             Lookup::Unknown(why) => Lookup::Unknown(why),
+        }
+    }
+
+    /// One way, and the other where nothing is answered. An address whose packets
+    /// are dropped costs seconds at each try, so that it is not tried again as long
+    /// as the detour answers.
+    async fn either_way(&self, detour: &dyn Detour, replica: &Replica, url: &str) -> Lookup<Text> {
+        let around_first = self.around.load(Ordering::Relaxed);
+        let first = if around_first { around(detour, replica).await } else { self.ask_itself(url).await };
+        let Lookup::Unknown(why) = first else { return first };
+        let second = if around_first { self.ask_itself(url).await } else { around(detour, replica).await };
+        match second {
+            Lookup::Unknown(also) => Lookup::Unknown(format!("{why}; {also}")),
+            answered => {
+                self.around.store(!around_first, Ordering::Relaxed);
+                answered
+            }
         }
     }
 

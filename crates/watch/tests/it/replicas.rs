@@ -1,11 +1,13 @@
 //! Replicas that answer, and all the ways in which they do not.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use plimsoll_health::{Settings, Tally, Verdict, judge};
 use plimsoll_model::{Digest, Lookup};
-use plimsoll_watch::{Bounds, Declaration, Query, Replica, Replicas, Source as _};
+use plimsoll_watch::{Bounds, BoxFuture, Declaration, Detour, Query, Replica, Replicas, Source as _, Way};
 
 use crate::scripted::{Script, nobody, serve};
 
@@ -92,6 +94,66 @@ async fn silent_replicas_are_waited_for_together_and_hide_nobody() {
     assert_eq!(looks.len(), 21);
     assert!(matches!(looks[20].readings[0], Lookup::Found(_)), "{:?}", looks[20]);
     assert!(matches!(looks[3].readings[0], Lookup::Unknown(_)));
+}
+
+/// Another way, which answers or does not, and counts how often it was taken.
+struct Around(bool, Arc<AtomicU64>);
+
+impl Detour for Around {
+    fn text<'a>(&'a self, _: &'a Replica) -> BoxFuture<'a, Lookup<Vec<u8>>> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        let answer = match self.0 {
+            true => Lookup::Found(b"payout_attempts_total{result=\"failed\"} 7\n".to_vec()),
+            false => Lookup::Unknown("the detour is closed".into()),
+        };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+fn with_detour(open: bool, way: Way) -> (Replicas, Arc<AtomicU64>) {
+    let taken = Arc::new(AtomicU64::new(0));
+    (source().by(Box::new(Around(open, Arc::clone(&taken))), way), taken)
+}
+
+#[tokio::test]
+async fn the_detour_is_taken_where_no_replica_can_be_reached_and_then_at_once() {
+    // Whoever drops what is sent costs the whole deadline, once.
+    let (source, taken) = with_detour(true, Way::Try);
+    let silent = [replica(NEW, "a", serve(Script::Silent).await), replica(OLD, "b", nobody().await)];
+    for rounds in 1..=3 {
+        let begin = Instant::now();
+        let looks = source.look(&silent).await;
+        assert!(looks.iter().all(|look| matches!(look.readings[0], Lookup::Found(_))), "{looks:?}");
+        assert!(rounds == 1 || begin.elapsed() < Duration::from_millis(300), "{:?}", begin.elapsed());
+        assert_eq!(taken.load(Ordering::SeqCst), 2 * rounds);
+    }
+}
+
+#[tokio::test]
+async fn the_detour_is_not_taken_once_a_replica_was_reached_by_itself() {
+    let (source, taken) = with_detour(true, Way::Try);
+    let good = serve(Script::Counts(|n| format!("payout_attempts_total{{result=\"failed\"}} {n}\n"))).await;
+    let good = replica(NEW, "a", good);
+    let looks = source.look(std::slice::from_ref(&good)).await;
+    assert!(matches!(looks[0].readings[0], Lookup::Found(_)), "{looks:?}");
+    // One that has gone meanwhile is away, whatever somebody else would say of it.
+    let looks = source.look(&[good, replica(OLD, "b", nobody().await)]).await;
+    assert!(matches!(&looks[1].readings[0], Lookup::Unknown(why) if why.contains("refused")), "{looks:?}");
+    assert_eq!(taken.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn where_neither_way_answers_both_reasons_are_given() {
+    let (source, taken) = with_detour(false, Way::Try);
+    for rounds in 1..=2 {
+        let looks = source.look(&[replica(NEW, "a", nobody().await)]).await;
+        let both = |why: &str| why.contains("refused") && why.contains("the detour is closed");
+        assert!(matches!(&looks[0].readings[0], Lookup::Unknown(why) if both(why)), "{looks:?}");
+        assert_eq!(taken.load(Ordering::SeqCst), rounds, "it is tried again");
+    }
+    let (source, taken) = with_detour(false, Way::Direct);
+    source.look(&[replica(NEW, "a", nobody().await)]).await;
+    assert_eq!(taken.load(Ordering::SeqCst), 0);
 }
 
 /// From two replicas over HTTP to the verdict.
