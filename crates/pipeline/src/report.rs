@@ -34,6 +34,9 @@ pub struct RolloutReport {
     pub code: String,
     /// The first cause in words; empty unless it failed or rolled back.
     pub reason: String,
+    /// What going back did not get done in time; a part of `reason`, too.
+    #[serde(skip)]
+    pub left_undone: Option<String>,
     /// The last lines of the instance that failed first.
     pub last_lines: Vec<String>,
     /// What watching the new release said over its whole bake time.
@@ -271,6 +274,7 @@ impl RolloutReport {
             outcome: RolloutOutcome::Planned,
             code: String::new(),
             reason: String::new(),
+            left_undone: None,
             last_lines: Vec::new(),
             verdict: None,
             watch: None,
@@ -295,6 +299,7 @@ impl RolloutReport {
         self.outcome = ended.outcome;
         self.code = ended.code;
         self.reason = ended.reason;
+        self.left_undone = ended.left_undone;
         self.last_lines = ended.last_lines;
         self.verdict = ended.verdict;
     }

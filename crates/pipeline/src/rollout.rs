@@ -44,6 +44,8 @@ pub(crate) struct Ended {
     pub(crate) code: String,
     /// The first cause; empty when it succeeded.
     pub(crate) reason: String,
+    /// What going back did not get done; also at the end of `reason`.
+    pub(crate) left_undone: Option<String>,
     /// Last lines of the instance that failed first.
     pub(crate) last_lines: Vec<String>,
     /// The last verdict over the whole bake time.
@@ -346,6 +348,7 @@ pub(crate) fn ended(plan: &Plan, outcome: &Outcome) -> Result<Ended, Failure> {
                     outcome.state.promoted.iter().map(|why| format!("promoted by a person: {why}"));
                 promoted.chain(left).collect::<Vec<_>>().join("; ")
             },
+            left_undone: None,
             last_lines: Vec::new(),
             verdict: outcome.state.verdict.clone(),
         }),
@@ -356,14 +359,15 @@ pub(crate) fn ended(plan: &Plan, outcome: &Outcome) -> Result<Ended, Failure> {
             if let Some(incomplete) = &outcome.state.incomplete {
                 reason.push_str(&format!("; left undone: {incomplete}"));
             }
-            let verdict = outcome.state.verdict.clone();
+            let (verdict, left_undone) = (outcome.state.verdict.clone(), outcome.state.incomplete.clone());
             let outcome = outcome.state.outcome(plan).unwrap_or(RolloutOutcome::Failed);
-            Ok(Ended { outcome, code, reason, last_lines, verdict })
+            Ok(Ended { outcome, code, reason, left_undone, last_lines, verdict })
         }
         (End::Held(stop), _) => Ok(Ended {
             outcome: RolloutOutcome::Held,
             code: stop.code.clone(),
             reason: stop.reason.clone(),
+            left_undone: None,
             last_lines: Vec::new(),
             verdict: outcome.state.verdict.clone(),
         }),
