@@ -133,12 +133,17 @@ pub struct Engine {
 pub struct Kubernetes {
     /// Context of the kubeconfig. Default: its current one.
     pub context: Option<String>,
+    /// How long the kubeconfig's login, such as an exec plugin, may take. Default: 30s.
+    pub login_timeout: Duration,
     /// Default: `default`.
     pub namespace: String,
     /// The Deployment. Default: the service's name.
     pub deployment: String,
     /// The container of its pods. Default: the service's name.
     pub container: String,
+    /// Whether `container` is written there: a default is no choice between two
+    /// containers of the same image.
+    pub container_is_named: bool,
     /// The Service that selects them. Default: the service's name.
     pub service: String,
     /// `[environments.<name>.kubernetes.migrate]`; none: migrations are run from
@@ -316,9 +321,11 @@ fn target(kind: TargetKind, table: &mut Table<'_>, service: &str) -> Option<Targ
 
 fn kubernetes(mut table: Table<'_>, service: &str) -> Option<Target> {
     let context = table.opt("context", values::words);
+    let login_timeout = table.or("login_timeout", "30s", values::some_time);
     let namespace = table.or("namespace", "default", values::label);
     let deployment = table.or("deployment", service, values::object_name);
     let container = table.or("container", service, values::label);
+    let container_is_named = table.given("container");
     let service = table.or("service", service, values::label);
     let metrics = table.opt("metrics", values::pod_metrics);
     let metrics_via = table.or("metrics_via", "auto", values::choice(&METRICS_VIA));
@@ -326,9 +333,11 @@ fn kubernetes(mut table: Table<'_>, service: &str) -> Option<Target> {
     table.finish();
     Some(Target::Kubernetes(Kubernetes {
         context,
+        login_timeout: login_timeout?,
         namespace: namespace?,
         deployment: deployment?,
         container: container?,
+        container_is_named,
         service: service?,
         metrics: metrics.unwrap_or_default(),
         metrics_via: metrics_via?,

@@ -91,6 +91,8 @@ impl Running {
                     context: kubernetes.context.clone(),
                     workload: kubernetes.deployment.clone(),
                     container: kubernetes.container.clone(),
+                    container_is_named: kubernetes.container_is_named,
+                    login_timeout: kubernetes.login_timeout,
                     service: kubernetes.service.clone(),
                     compare: crate::watch::compare_sec(environment) > 0,
                     proxy: kubernetes.metrics_via == plimsoll_config::MetricsVia::Api,

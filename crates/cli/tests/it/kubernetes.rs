@@ -12,10 +12,15 @@ use crate::world::{World, free_address, until};
 /// A cluster in which time runs faster, and a service that somebody else put
 /// there.
 pub(crate) fn cluster(world: &World) -> Cluster {
-    cluster_of(world, 8080, ClusterSettings::default())
+    cluster_with(world, ClusterSettings::default())
 }
 
-/// The same with the port of the service's pods, and settings.
+/// The same, otherwise made as these settings say.
+pub(crate) fn cluster_with(world: &World, settings: ClusterSettings) -> Cluster {
+    cluster_of(world, 8080, settings)
+}
+
+/// The same, with the port of the service's pods.
 fn cluster_of(world: &World, port: u16, settings: ClusterSettings) -> Cluster {
     let cluster = Cluster::start(ClusterSettings { pace: Pace::Real { speed: 20 }, ..settings });
     cluster.apply_yaml(&manifests(&Settings {

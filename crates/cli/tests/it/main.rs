@@ -5,6 +5,7 @@
 mod admission;
 mod back;
 mod backfill;
+mod cluster_faults;
 mod cluster_input;
 mod cluster_jobs;
 mod cluster_scale;

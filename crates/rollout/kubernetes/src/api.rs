@@ -2,6 +2,7 @@
 //! failures told apart. Connection, credentials and TLS are `kube`'s.
 
 mod connect;
+mod plugin;
 mod stream;
 mod transport;
 
@@ -19,8 +20,8 @@ use tokio::sync::Notify;
 use crate::error::{KubernetesError, Operation};
 use crate::names::FIELD_MANAGER;
 
-pub(crate) use connect::Connection;
 pub use connect::client;
+pub(crate) use connect::{Connection, LOGIN_WITHIN};
 use stream::{change, lines};
 use transport::parse;
 

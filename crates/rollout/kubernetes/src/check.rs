@@ -157,6 +157,20 @@ pub(crate) fn warnings(home: &Workload, container: &str, drain_sec: u32) -> Vec<
     warnings
 }
 
+/// Refuses a container that nobody chose where others run the same image.
+///
+/// # Errors
+/// Their names.
+pub(crate) fn unambiguous(home: &Workload, container: &str) -> Result<(), KubernetesError> {
+    let (Some(pod), Some(own)) = (home.pod_spec(), home.container(container)) else { return Ok(()) };
+    let others = of_the_same_image(pod.containers.iter(), own);
+    if others.is_empty() {
+        return Ok(());
+    }
+    let alike = [own.name.clone()].into_iter().chain(others.into_iter().map(Into::into)).collect();
+    Err(KubernetesError::Ambiguous { workload: format!("{} {}", home.kind(), home.name()), alike })
+}
+
 /// Other containers of the same repository keep their image: only one is told
 /// to change.
 fn same_image<'a>(
@@ -164,13 +178,7 @@ fn same_image<'a>(
     init: impl Iterator<Item = &'a Container>,
     own: &Container,
 ) -> Option<String> {
-    let repository = own.image.as_deref().map(repository_of)?;
-    let others: Vec<&str> = containers
-        .chain(init)
-        .filter(|other| other.name != own.name)
-        .filter(|other| other.image.as_deref().map(repository_of) == Some(repository))
-        .map(|other| other.name.as_str())
-        .collect();
+    let others = of_the_same_image(containers.chain(init), own);
     (!others.is_empty()).then(|| {
         format!(
             "{} has its image from the same repository as {} and keeps the one it has: only `container` is rolled \
@@ -179,6 +187,14 @@ fn same_image<'a>(
             own.name
         )
     })
+}
+
+fn of_the_same_image<'a>(all: impl Iterator<Item = &'a Container>, own: &Container) -> Vec<&'a str> {
+    let repository = own.image.as_deref().map(repository_of);
+    all.filter(|other| other.name != own.name)
+        .filter(|other| repository.is_some() && other.image.as_deref().map(repository_of) == repository)
+        .map(|other| other.name.as_str())
+        .collect()
 }
 
 /// A reference without tag and digest.
@@ -265,6 +281,25 @@ mod tests {
         assert_eq!(error.code(), "KUB-011");
         assert!(error.to_string().contains("its controller is Shop front (acme.example/v1)"), "{error}");
         assert!(suitable(&owned(false), &good(), "payouts", Strategy::Rolling).is_ok());
+    }
+
+    #[test]
+    fn a_container_that_nobody_chose_is_refused_where_another_runs_its_image() {
+        let beside = |list: &'static str, image: &'static str| {
+            deployment(move |object| {
+                let spec = &mut object["spec"]["template"]["spec"];
+                let other = json!({ "name": "worker", "image": image });
+                match spec[list].as_array_mut() {
+                    Some(there) => there.push(other),
+                    None => spec[list] = json!([other]),
+                }
+            })
+        };
+        let error = unambiguous(&beside("containers", "r.example:5000/payouts:2"), "payouts").unwrap_err();
+        assert_eq!((error.code(), error.expected().as_deref()), ("KUB-008", Some("one of payouts, worker")));
+        assert!(unambiguous(&beside("containers", "r.example:5000/payouts/worker:2"), "payouts").is_ok());
+        // It prepares the pod, and is no container to roll out.
+        assert!(unambiguous(&beside("initContainers", "r.example:5000/payouts:2"), "payouts").is_ok());
     }
 
     #[test]

@@ -120,6 +120,14 @@ pub enum KubernetesError {
         /// Those there are.
         known: Vec<String>,
     },
+    /// Several containers run the same image, and nobody said which one is meant.
+    #[error("{workload} has more than one container that runs this image, and `container` is not set")]
+    Ambiguous {
+        /// The workload.
+        workload: String,
+        /// Their names.
+        alike: Vec<String>,
+    },
     /// There is no Service of that name.
     #[error("there is no Service {name} in namespace {namespace}")]
     NoService {
@@ -247,7 +255,7 @@ impl KubernetesError {
                     .into()
             }
             Self::Unreachable { .. } => "`kubectl version` asks the same server; then run it again".into(),
-            Self::Unauthorized { .. } => {
+            Self::Login { .. } | Self::Unauthorized { .. } => {
                 "log in again with your provider's tool; `kubectl auth whoami` tries it".into()
             }
             Self::Forbidden { operation, .. } => rule_to_add(operation),
@@ -273,7 +281,9 @@ impl KubernetesError {
                 text.push_str(&format!("; {word} {part}"));
             }
         }
-        if let (Self::Forbidden { .. } | Self::Unauthorized { .. }, Some(hint)) = (self, self.hint()) {
+        if let (Self::Forbidden { .. } | Self::Login { .. } | Self::Unauthorized { .. }, Some(hint)) =
+            (self, self.hint())
+        {
             text.push_str(&format!("; {hint}"));
         }
         text
@@ -287,6 +297,7 @@ impl Diagnose for KubernetesError {
             | Self::Context { .. }
             | Self::NoWorkload { .. }
             | Self::NoContainer { .. }
+            | Self::Ambiguous { .. }
             | Self::NoService { .. }
             | Self::Selector { .. }
             | Self::Unsuitable { .. } => Class::Usage,
@@ -311,7 +322,7 @@ impl Diagnose for KubernetesError {
             Self::Unauthorized { .. } => "KUB-005",
             Self::Forbidden { .. } => "KUB-006",
             Self::NoWorkload { .. } => "KUB-007",
-            Self::NoContainer { .. } => "KUB-008",
+            Self::NoContainer { .. } | Self::Ambiguous { .. } => "KUB-008",
             Self::NoService { .. } => "KUB-009",
             Self::Selector { .. } => "KUB-010",
             Self::Unsuitable { .. } => "KUB-011",
@@ -326,9 +337,9 @@ impl Diagnose for KubernetesError {
 
     fn expected(&self) -> Option<String> {
         match self {
-            Self::Context { known, .. } | Self::NoContainer { known, .. } => {
-                Some(format!("one of {}", listed(known)))
-            }
+            Self::Context { known, .. }
+            | Self::NoContainer { known, .. }
+            | Self::Ambiguous { alike: known, .. } => Some(format!("one of {}", listed(known))),
             Self::Selector { labels, .. } => Some(labels.clone()),
             Self::Changed { set, .. } => Some(set.clone()),
             Self::Before(error) => error.expected(),
@@ -358,16 +369,12 @@ impl Diagnose for KubernetesError {
                  chooses one"
                     .into()
             }
-            Self::Login { .. } => {
-                "nothing was touched; log in with your provider's tool, then `kubectl auth whoami` tries it"
-                    .into()
-            }
             Self::Unreachable { .. } => {
                 "what serves goes on; `kubectl version` asks the same server; it is asked again until the \
                  rollout's deadline"
                     .into()
             }
-            Self::Unauthorized { .. } => {
+            Self::Login { .. } | Self::Unauthorized { .. } => {
                 "what serves goes on; log in again in another terminal: the kubeconfig is read anew, and the \
                  rollout goes on"
                     .into()
@@ -384,6 +391,11 @@ impl Diagnose for KubernetesError {
             }
             Self::NoContainer { .. } => {
                 "nothing was touched; set `container` in the environment's [kubernetes] section".into()
+            }
+            Self::Ambiguous { .. } => {
+                "nothing was touched; set `container` in the environment's [kubernetes] section; the others keep \
+                 the image they have"
+                    .into()
             }
             Self::NoService { namespace, .. } => format!(
                 "nothing was touched; `kubectl -n {namespace} get services` lists them; set `service` in the \

@@ -58,7 +58,7 @@ pub(crate) fn home(
             "labels": { names::ENVIRONMENT: environment },
             "annotations": annotations(record),
         },
-        "spec": { "template": template(container, image, labelled) },
+        "spec": { "template": template(workload, container, image, labelled) },
     });
     match workload.kind() {
         WorkloadKind::Deployment => document["spec"]["strategy"] = deployment_strategy(bounds),
@@ -106,10 +106,13 @@ pub(crate) fn has_strategy(workload: &Workload, bounds: Bounds) -> bool {
 /// What of the pods' template is ours: the image, and, where there may be two
 /// workloads, the label that tells them apart. No more, so that going back
 /// finds the pods that were there.
-fn template(container: &str, image: Option<&str>, labelled: bool) -> Value {
+fn template(workload: &Workload, container: &str, image: Option<&str>, labelled: bool) -> Value {
     let mut template = json!({});
     if let Some(image) = image {
-        template["spec"] = json!({ "containers": [{ "name": container, "image": image }] });
+        let kept = workload.other_images_of_ours(container);
+        let all = [(container, image)].into_iter().chain(kept);
+        let all: Vec<Value> = all.map(|(name, image)| json!({ "name": name, "image": image })).collect();
+        template["spec"] = json!({ "containers": all });
     }
     if labelled {
         template["metadata"] = json!({ "labels": { names::SLOT: names::HOME } });

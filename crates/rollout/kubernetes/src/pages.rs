@@ -21,8 +21,8 @@ pub const PAGES: &[Page] = &[
     Page {
         code: "KUB-003",
         name: "kubernetes-login",
-        what: "Credentials could not be had: an exec plugin failed, or a token file cannot be read.",
-        why: "Without them nothing can be asked, and what cannot be asked is not called \"nothing runs\".",
+        what: "Credentials could not be had: an exec plugin failed or did not end within `login_timeout`, or a token file cannot be read.",
+        why: "Without them nothing can be asked, and what cannot be asked is not called \"nothing runs\". A plugin that hangs is ended.",
         how: "Log in with your provider's tool and try `kubectl auth whoami`. In CI, check that the plugin is installed and its own variables are set.",
     },
     Page {
@@ -56,7 +56,7 @@ pub const PAGES: &[Page] = &[
     Page {
         code: "KUB-008",
         name: "kubernetes-no-container",
-        what: "The workload's pods have no container of the configured name.",
+        what: "The workload's pods have no container of the configured name; or several of their containers run the image's repository, and `container` is not set.",
         why: "With several containers, a wrong guess would roll out the wrong one.",
         how: "Set `container` in `[environments.NAME.kubernetes]` to one of the names that are shown.",
     },

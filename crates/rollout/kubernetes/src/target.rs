@@ -16,7 +16,7 @@ use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use plimsoll_rollout_core::{Applied, BoxFuture, Desired, Fence, Observed, OutputLine, Target, TargetError};
 use tokio::sync::OnceCell;
 
-use crate::api::{Api, Connection, Kind};
+use crate::api::{Api, Connection, Kind, LOGIN_WITHIN};
 use crate::error::KubernetesError;
 use crate::output::Output;
 use crate::record::Record;
@@ -37,12 +37,17 @@ pub struct Options {
     pub context: Option<String>,
     /// The kubeconfig; none: `KUBECONFIG`, then `~/.kube/config`.
     pub kubeconfig: Option<PathBuf>,
+    /// How long the login of the kubeconfig, such as its exec plugin, may take.
+    pub login_timeout: Duration,
     /// Where everything is.
     pub namespace: String,
     /// A Deployment, or a StatefulSet where there is no such Deployment.
     pub workload: String,
     /// The container whose image is rolled out.
     pub container: String,
+    /// Whether somebody chose it. A default is refused where another container
+    /// runs the same image: which one is meant is not guessed.
+    pub container_is_named: bool,
     /// The Service that users reach it by.
     pub service: String,
     /// Pods that may exist beyond the workload's number while they are
@@ -71,9 +76,11 @@ impl Options {
             environment: environment.into(),
             context: None,
             kubeconfig: None,
+            login_timeout: LOGIN_WITHIN,
             namespace: namespace.into(),
             workload: name.into(),
             container: name.into(),
+            container_is_named: true,
             service: name.into(),
             max_surge: None,
             compare: false,
@@ -99,7 +106,8 @@ pub struct KubernetesTarget {
 impl KubernetesTarget {
     /// A target that connects when it is first asked.
     pub fn open(options: Options) -> Self {
-        let connection = Connection::new(options.context.clone(), options.kubeconfig.clone());
+        let connection =
+            Connection::new(options.context.clone(), options.kubeconfig.clone(), options.login_timeout);
         let api = Arc::new(Api::new(connection, &options.namespace));
         Self { options, api, lists: OnceCell::new(), gathered: Mutex::default(), output: Output::default() }
     }

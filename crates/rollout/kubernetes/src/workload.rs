@@ -197,6 +197,19 @@ impl Workload {
             && counts.all == counts.updated
     }
 
+    /// The images of other containers that we have set: where `container` named
+    /// another one before. What is left out of the next document, and nobody else
+    /// owns, would be gone.
+    pub(crate) fn other_images_of_ours(&self, container: &str) -> Vec<(&str, &str)> {
+        let entries = self.meta().managed_fields.as_deref().unwrap_or_default();
+        let containers = self.pod_spec().into_iter().flat_map(|spec| &spec.containers);
+        containers
+            .filter(|other| other.name != container)
+            .filter(|other| entries.iter().any(|entry| is_ours(entry) && owns_image(entry, &other.name)))
+            .filter_map(|other| Some((other.name.as_str(), other.image.as_deref()?)))
+            .collect()
+    }
+
     /// Who set the container's image last, other than us.
     pub fn image_changed_by(&self, container: &str) -> Option<ChangedBy> {
         image_changed_by(self.meta().managed_fields.as_deref().unwrap_or_default(), container)
@@ -219,17 +232,21 @@ pub(crate) fn unsigned(number: Option<i32>) -> u32 {
     number.map_or(0, |number| u32::try_from(number).unwrap_or(0))
 }
 
-/// The owner of `spec.template.spec.containers[name].image` that is not us.
-fn image_changed_by(entries: &[ManagedFieldsEntry], container: &str) -> Option<ChangedBy> {
+fn is_ours(entry: &ManagedFieldsEntry) -> bool {
+    entry.manager.as_deref() == Some(crate::names::FIELD_MANAGER)
+}
+
+/// Whether an entry has `spec.template.spec.containers[name].image`.
+fn owns_image(entry: &ManagedFieldsEntry, container: &str) -> bool {
     let key = format!("k:{}", serde_json::json!({ "name": container }));
     let path = ["f:spec", "f:template", "f:spec", "f:containers", key.as_str(), "f:image"];
-    let owners = entries.iter().filter(|entry| {
-        entry.manager.as_deref() != Some(crate::names::FIELD_MANAGER)
-            && entry
-                .fields_v1
-                .as_ref()
-                .is_some_and(|fields| path.iter().try_fold(&fields.0, |at, part| at.get(part)).is_some())
-    });
+    let fields = entry.fields_v1.as_ref();
+    fields.is_some_and(|fields| path.iter().try_fold(&fields.0, |at, part| at.get(part)).is_some())
+}
+
+/// The owner of `spec.template.spec.containers[name].image` that is not us.
+fn image_changed_by(entries: &[ManagedFieldsEntry], container: &str) -> Option<ChangedBy> {
+    let owners = entries.iter().filter(|entry| !is_ours(entry) && owns_image(entry, container));
     let newest = owners.max_by_key(|entry| entry.time.as_ref().map(|time| time.0))?;
     Some(ChangedBy {
         manager: newest.manager.clone().unwrap_or_else(|| "an unknown manager".into()),

@@ -413,6 +413,11 @@ impl World {
         let live = self.live(key.kind, key)?;
         let mut object = Value::clone(&live);
         change(&mut object);
+        if options.subresource.is_empty() {
+            // What is left out here and filled in where it is copied to would never be
+            // the same: a Deployment would make replica sets for ever.
+            defaults::fill(key.kind, &mut object);
+        }
         self.keep_change(key.kind, key, &live, object, options, Operation::Update)
     }
 }

@@ -15,6 +15,8 @@ pub(super) fn findings(environment: &Environment, kubernetes: &Kubernetes) -> Re
         context: kubernetes.context.clone(),
         workload: kubernetes.deployment.clone(),
         container: kubernetes.container.clone(),
+        container_is_named: kubernetes.container_is_named,
+        login_timeout: kubernetes.login_timeout,
         service: kubernetes.service.clone(),
         compare: environment.watch.as_ref().is_some_and(|watch| !watch.metrics.is_empty()),
         proxy: kubernetes.metrics_via == MetricsVia::Api,

@@ -1,20 +1,25 @@
 //! The way to a cluster: kubeconfig and context, exec plugins, or the
 //! identity of the pod this process runs in. Read anew when credentials are
-//! not taken any more.
+//! about to end, or are not taken any more.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use jiff::{SignedDuration, Timestamp};
 use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config as ClusterConfig};
 use tokio::sync::Mutex;
+
+use super::plugin;
 
 use crate::error::KubernetesError;
 
 /// Credentials are not read anew more often than this.
 const RENEW_EVERY: Duration = Duration::from_secs(2);
-/// An exec plugin that takes longer is given up.
-const PLUGIN_WITHIN: Duration = Duration::from_secs(30);
+/// What an exec plugin issued is asked for anew so long before it ends.
+const BEFORE_THE_END: SignedDuration = SignedDuration::from_secs(10);
+/// A login that takes longer is given up, where nothing else is configured.
+pub(crate) const LOGIN_WITHIN: Duration = Duration::from_secs(30);
 /// A connection that takes longer is none.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
@@ -23,6 +28,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 pub(crate) struct Connection {
     context: Option<String>,
     kubeconfig: Option<PathBuf>,
+    login_within: Duration,
     server: std::sync::Mutex<String>,
     made: Mutex<Made>,
 }
@@ -30,7 +36,36 @@ pub(crate) struct Connection {
 #[derive(Default)]
 struct Made {
     client: Option<Client>,
+    /// When credentials were asked for last.
     at: Option<Instant>,
+    /// Until when they are good, where an exec plugin said so.
+    until: Option<Timestamp>,
+    /// Why there were none the last time.
+    failed: Option<KubernetesError>,
+}
+
+impl Made {
+    fn put(&mut self, connected: Result<(Client, Option<Timestamp>), KubernetesError>) {
+        self.at = Some(Instant::now());
+        match connected {
+            Ok((client, until)) => {
+                *self = Self { client: Some(client), at: self.at, until, failed: None };
+            }
+            Err(error) => {
+                tracing::debug!(%error, "credentials could not be read anew");
+                self.failed = Some(error);
+            }
+        }
+    }
+
+    fn is_recent(&self) -> bool {
+        self.at.is_some_and(|at| at.elapsed() < RENEW_EVERY)
+    }
+
+    /// Whether they have ended, or will within this time.
+    fn ends_within(&self, time: SignedDuration) -> bool {
+        self.until.is_some_and(|until| Timestamp::now().checked_add(time).is_ok_and(|then| then >= until))
+    }
 }
 
 impl std::fmt::Debug for Made {
@@ -41,10 +76,11 @@ impl std::fmt::Debug for Made {
 
 impl Connection {
     /// A way that is not taken yet. Without a path, `KUBECONFIG` and
-    /// `~/.kube/config` are looked for, then a service account.
-    pub(crate) fn new(context: Option<String>, kubeconfig: Option<PathBuf>) -> Self {
+    /// `~/.kube/config` are looked for, then a service account. A login that
+    /// takes longer than `login_within` is given up.
+    pub(crate) fn new(context: Option<String>, kubeconfig: Option<PathBuf>, login_within: Duration) -> Self {
         let server = std::sync::Mutex::new("the kubeconfig's server".into());
-        Self { context, kubeconfig, server, made: Mutex::default() }
+        Self { context, kubeconfig, login_within, server, made: Mutex::default() }
     }
 
     /// The server's address, for texts.
@@ -52,46 +88,52 @@ impl Connection {
         self.server.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
-    /// The client.
+    /// The client, with credentials that are good for a while.
     pub(crate) async fn client(&self) -> Result<Client, KubernetesError> {
         let mut made = self.made.lock().await;
-        if let Some(client) = &made.client {
+        if let Some(client) = &made.client
+            && (!made.ends_within(BEFORE_THE_END) || made.is_recent())
+        {
             return Ok(client.clone());
         }
-        let client = self.connect().await?;
-        *made = Made { client: Some(client.clone()), at: Some(Instant::now()) };
-        Ok(client)
+        made.put(self.connect().await);
+        match (&made.client, &made.failed) {
+            // What is good yet is used for as long as it is.
+            (Some(client), Some(_)) if !made.ends_within(SignedDuration::ZERO) => Ok(client.clone()),
+            (_, Some(error)) => Err(error.clone()),
+            (Some(client), None) => Ok(client.clone()),
+            (None, None) => Err(KubernetesError::Config { reason: "it was not read".into() }),
+        }
     }
 
     /// Reads configuration and credentials anew; whether it did.
-    pub(crate) async fn renew(&self) -> bool {
+    ///
+    /// # Errors
+    /// [`KubernetesError::Login`] where whoever issues them says no, or does not
+    /// answer. A kubeconfig that somebody is just writing is no reason.
+    pub(crate) async fn renew(&self) -> Result<bool, KubernetesError> {
         let mut made = self.made.lock().await;
-        if made.at.is_some_and(|at| at.elapsed() < RENEW_EVERY) {
-            return false;
+        let recent = made.is_recent();
+        if !recent {
+            made.put(self.connect().await);
         }
-        made.at = Some(Instant::now());
-        match self.connect().await {
-            Ok(client) => {
-                made.client = Some(client);
-                true
-            }
-            Err(error) => {
-                tracing::debug!(%error, "credentials could not be read anew");
-                false
-            }
+        match &made.failed {
+            Some(error @ KubernetesError::Login { .. }) => Err(error.clone()),
+            failed => Ok(!recent && failed.is_none()),
         }
     }
 
-    async fn connect(&self) -> Result<Client, KubernetesError> {
+    async fn connect(&self) -> Result<(Client, Option<Timestamp>), KubernetesError> {
         let mut config = self.config().await?;
         config.connect_timeout = Some(CONNECT_WITHIN);
         // Whoever asks decides what to ask again.
         config.default_retry = false;
         *self.server.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
             config.cluster_url.to_string();
-        // An exec plugin runs while the client is made; on a thread that nobody
-        // waits for at the end, unlike those of the runtime: one that hangs would
-        // keep this process.
+        let until = plugin::put(&mut config.auth_info, self.login_within).await?;
+        // The program of an `auth-provider` runs while the client is made; on a
+        // thread that nobody waits for at the end, unlike those of the runtime: one
+        // that hangs would keep this process.
         let (tell, made) = tokio::sync::oneshot::channel();
         let runtime = tokio::runtime::Handle::current();
         std::thread::spawn(move || {
@@ -100,14 +142,17 @@ impl Connection {
             let _ = tell.send(Client::try_from(config));
         });
         let login = |reason: String| KubernetesError::Login { reason };
-        match tokio::time::timeout(PLUGIN_WITHIN, made).await {
-            Ok(Ok(Ok(client))) => Ok(client),
+        match tokio::time::timeout(self.login_within, made).await {
+            Ok(Ok(Ok(client))) => Ok((client, until)),
             Ok(Ok(Err(kube::Error::Auth(error)))) => Err(login(without_secrets(&error))),
             Ok(Ok(Err(error))) => {
                 Err(KubernetesError::Config { reason: super::transport::with_causes(&error) })
             }
-            Ok(Err(_)) => Err(login("the exec plugin's thread ended".into())),
-            Err(_) => Err(login(format!("the exec plugin did not end within {} s", PLUGIN_WITHIN.as_secs()))),
+            Ok(Err(_)) => Err(login("the thread that logs in ended".into())),
+            Err(_) => {
+                let within = self.login_within.as_secs_f64();
+                Err(login(format!("the kubeconfig's auth-provider did not answer within {within} s")))
+            }
         }
     }
 
@@ -143,7 +188,7 @@ impl Connection {
 /// # Errors
 /// The kubeconfig cannot be read, has no such context, or its login fails.
 pub async fn client(context: Option<String>) -> Result<Client, KubernetesError> {
-    Connection::new(context, None).connect().await
+    Ok(Connection::new(context, None, LOGIN_WITHIN).connect().await?.0)
 }
 
 fn is_missing(error: &KubeconfigError) -> bool {
@@ -166,19 +211,19 @@ fn described(error: &KubeconfigError) -> String {
     }
 }
 
-/// What an exec plugin or a token file said, without what it printed for us:
+/// What an auth provider or a token file said, without what it printed for us:
 /// that may be a token.
 pub(crate) fn without_secrets(error: &kube::client::AuthError) -> String {
     use kube::client::AuthError;
     match error {
         AuthError::AuthExecRun { cmd, out } => {
-            let program = cmd.split_whitespace().next().unwrap_or("the exec plugin");
+            let program = cmd.split_whitespace().next().unwrap_or("the auth provider");
             let said = String::from_utf8_lossy(&out.stderr);
             let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
             let program = program.trim_matches('"');
             crate::diagnosis::shortened(&format!("{program} ended with {}: {last}", out.status))
         }
-        AuthError::AuthExecParse(_) => "the exec plugin printed something else than credentials".into(),
+        AuthError::AuthExecParse(_) => "the auth provider printed something else than credentials".into(),
         other => crate::diagnosis::shortened(&other.to_string()),
     }
 }

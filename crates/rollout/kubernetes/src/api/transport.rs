@@ -7,6 +7,7 @@ use http_body_util::{BodyExt as _, Limited};
 use kube::client::Body;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use super::{ANSWER_WITHIN, Api, LARGEST_OBJECT, connect};
 use crate::error::{KubernetesError, Operation};
@@ -41,22 +42,21 @@ impl Api {
         body: Option<(&'static str, String)>,
         limit: usize,
     ) -> Result<Bytes, KubernetesError> {
-        // Not within the time of the answer: an exec plugin has its own.
-        self.connection.client().await?;
-        let asked = async {
-            let answer = self.open(operation, method, path, body).await?;
-            let read = Limited::new(answer, limit).collect().await;
-            read.map(http_body_util::Collected::to_bytes).map_err(|error| {
-                if error.is::<http_body_util::LengthLimitError>() {
-                    let reason = format!("more than {limit} bytes");
-                    KubernetesError::Nonsense { operation: Box::new(operation.clone()), reason }
-                } else {
-                    self.unreachable(operation, &with_causes(&*error))
-                }
-            })
-        };
-        let late = || self.unreachable(operation, &format!("none within {} s", ANSWER_WITHIN.as_secs()));
-        tokio::time::timeout(ANSWER_WITHIN, asked).await.unwrap_or_else(|_| Err(late()))
+        let (answer, sent) = self.send(operation, method, path, body).await?;
+        let read = Limited::new(answer, limit).collect();
+        match tokio::time::timeout_at(sent + ANSWER_WITHIN, read).await {
+            Ok(Ok(read)) => Ok(read.to_bytes()),
+            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+                let reason = format!("more than {limit} bytes");
+                Err(KubernetesError::Nonsense { operation: Box::new(operation.clone()), reason })
+            }
+            Ok(Err(error)) => Err(self.unreachable(operation, &with_causes(&*error))),
+            Err(_) => Err(self.late(operation)),
+        }
+    }
+
+    fn late(&self, operation: &Operation) -> KubernetesError {
+        self.unreachable(operation, &format!("none within {} s", ANSWER_WITHIN.as_secs()))
     }
 
     /// The answer to a request that was taken, its body unread. Credentials
@@ -68,6 +68,17 @@ impl Api {
         path: &str,
         body: Option<(&'static str, String)>,
     ) -> Result<Body, KubernetesError> {
+        Ok(self.send(operation, method, path, body).await?.0)
+    }
+
+    /// The same, and when it was sent: a login has its own time.
+    async fn send(
+        &self,
+        operation: &Operation,
+        method: Method,
+        path: &str,
+        body: Option<(&'static str, String)>,
+    ) -> Result<(Body, Instant), KubernetesError> {
         let mut renewed = false;
         loop {
             let client = self.connection.client().await?;
@@ -87,21 +98,18 @@ impl Api {
                 operation: Box::new(operation.clone()),
                 reason: format!("{path} is no path: {error}"),
             })?;
-            let sent = tokio::time::timeout(ANSWER_WITHIN, client.send(request)).await;
-            let answer = match sent {
+            let sent = Instant::now();
+            let answer = match tokio::time::timeout_at(sent + ANSWER_WITHIN, client.send(request)).await {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(kube::Error::Auth(error))) => {
                     return Err(KubernetesError::Login { reason: connect::without_secrets(&error) });
                 }
                 Ok(Err(error)) => return Err(self.unreachable(operation, &with_causes(&error))),
-                Err(_) => {
-                    let reason = format!("none within {} s", ANSWER_WITHIN.as_secs());
-                    return Err(self.unreachable(operation, &reason));
-                }
+                Err(_) => return Err(self.late(operation)),
             };
             match answer.status() {
-                status if status.is_success() => return Ok(answer.into_body()),
-                StatusCode::UNAUTHORIZED if !renewed && self.connection.renew().await => renewed = true,
+                status if status.is_success() => return Ok((answer.into_body(), sent)),
+                StatusCode::UNAUTHORIZED if !renewed && self.connection.renew().await? => renewed = true,
                 status => return Err(self.refusal(operation, status, answer.into_body()).await),
             }
         }

@@ -27,6 +27,9 @@ impl KubernetesTarget {
         let home = self.workload().await?;
         let service = self.service().await?;
         check::suitable(&home, &service, &self.options.container, strategy)?;
+        if !self.options.container_is_named {
+            check::unambiguous(&home, &self.options.container)?;
+        }
         Record::of(&home).map_err(|reason| KubernetesError::Record { reason })?;
         // The lists are begun now, so that the first look is not slower than
         // the others.
