@@ -177,6 +177,8 @@ fn a_token_that_is_about_to_end_is_asked_for_before_it_does() {
     let ends = "printf '{\"status\": {\"token\": \"%s\", \"expirationTimestamp\": \"%s\"}}' $(cat $file) \
                 $(date -u -d '+11 seconds' +%Y-%m-%dT%H:%M:%SZ); echo x >> $file.count";
     let scene = with_tokens(|world| plugin(world, ends));
+    // It starts slowly on purpose; that is not to be given up.
+    scene.configure("probe_grace = \"2s\"", "probe_grace = \"25s\"");
     let slow = Behaviour::starts_after(40_000);
     scene.cluster.image(&format!("{}:{}", scene.world.repository(), scene.second), slow);
     let count = || std::fs::read_to_string(scene.world.path().join(".git/token.count")).unwrap().len();
