@@ -48,7 +48,8 @@ pub(crate) fn why(document: &Value) -> Option<String> {
     }
     let checks = document.pointer("/decision/checks")?.as_array()?;
     let failed = checks.iter().find(|check| check["outcome"] == "fail")?;
-    Some(format!("{}: {}", failed["code"].as_str()?, failed["found"].as_str()?))
+    let [code, name, found] = ["code", "name", "found"].map(|key| failed[key].as_str().unwrap_or_default());
+    Some(format!("{code} {name}: found {found}"))
 }
 
 /// `cicd.pipeline.result` (semantic conventions, "CI/CD").
@@ -73,10 +74,10 @@ mod tests {
         let failed = json!({"code": "DEP-103", "reason": "it never became ready"});
         assert_eq!(why(&failed).as_deref(), Some("DEP-103: it never became ready"));
         let refused = json!({"code": "", "decision": {"checks": [
-            {"outcome": "pass", "code": "POL-100", "found": "a"},
-            {"outcome": "fail", "code": "POL-101", "found": "no signature"},
+            {"outcome": "pass", "code": "POL-100", "name": "first", "found": "a"},
+            {"outcome": "fail", "code": "SIG-001", "name": "signature", "found": "none"},
         ]}});
-        assert_eq!(why(&refused).as_deref(), Some("POL-101: no signature"));
+        assert_eq!(why(&refused).as_deref(), Some("SIG-001 signature: found none"));
         assert_eq!(why(&json!({"outcome": "succeeded", "code": "", "reason": ""})), None);
         assert_eq!(
             [0, 1, 2, 3, 6, 130].map(result),

@@ -60,9 +60,9 @@ impl Diagnose for TelemetryError {
                 "the command itself goes on; `plimsoll config show --origin` tells which line names them"
                     .into()
             }
-            Self::Undelivered { endpoint, .. } => format!(
-                "nothing else is affected, and the ledger has the trace's id; ask the collector with `curl -i {endpoint}`"
-            ),
+            Self::Undelivered { endpoint, .. } => {
+                format!("nothing else is affected; ask the collector with `curl -i {endpoint}`")
+            }
             Self::Threads { .. } | Self::Disabled => "the command itself goes on".into(),
         })
     }
