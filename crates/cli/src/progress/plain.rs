@@ -88,7 +88,7 @@ impl Last {
         }
         (self.phase, self.releases) = (view.phase, view.releases);
         for row in &view.instances {
-            if !matches!(row.state, Condition::Failing | Condition::Ended) {
+            if !matches!(row.state, Condition::Failing | Condition::Ended) && row.reason.is_empty() {
                 continue;
             }
             let known = (row.restarts, row.reason.clone());

@@ -81,7 +81,7 @@ pub(super) fn lines(view: &RolloutView, tail: &[Output], look: &Look, spinner: c
         for (row, reason) in shown.of_release(view, release) {
             lines.push(widths.instance(row, look));
             if reason {
-                lines.extend(reasons(&row.reason, look));
+                lines.extend(reasons(row, look));
             }
         }
         lines.extend(shown.folded(view, release, look));
@@ -108,11 +108,20 @@ fn fitting(mut lines: Vec<String>, look: &Look) -> Vec<String> {
 
 fn heading(view: &RolloutView, look: &Look, spinner: char) -> String {
     let left = view.left.filter(|_| look.width >= FEW_COLUMNS).map(time_left).unwrap_or_default();
-    let phase = format!("{}: {}", view.phase, waiting(&view.detail));
+    let phase = format!("{}: {}", view.phase, waiting(awaited(view)));
     let room = look.width.saturating_sub(2 + "rollout ".len() + left.len() + 1);
     let phase = cut(phase.trim_end_matches(": "), room, look);
     let gap = room.saturating_sub(text::width(&phase));
     format!("{spinner} {} {phase}{} {}", bold("rollout"), " ".repeat(gap), dim(&left)).trim_end().to_owned()
+}
+
+/// What is waited for, without the trouble that the instance's own row has.
+fn awaited(view: &RolloutView) -> &str {
+    let said = |row: &InstanceRow| {
+        let at = view.detail.find(&format!("; {}: ", row.name))?;
+        (!row.reason.is_empty()).then_some(at)
+    };
+    view.instances.iter().find_map(said).map_or(&view.detail, |at| &view.detail[..at])
 }
 
 fn time_left(left: TimeLeft) -> String {
@@ -186,11 +195,12 @@ impl Widths {
 
 const PLAIN: Style = Style::new();
 const RED: Style = AnsiColor::Red.on_default();
+const YELLOW: Style = AnsiColor::Yellow.on_default();
 
 fn style_of(state: Condition) -> Style {
     match state {
         Condition::Failing | Condition::Ended => RED.bold(),
-        Condition::Starting => AnsiColor::Yellow.on_default(),
+        Condition::Starting => YELLOW,
         Condition::Ready => AnsiColor::Green.on_default(),
         Condition::Draining => Style::new().dimmed(),
     }
@@ -256,10 +266,11 @@ impl Shown {
 }
 
 /// Why an instance is not ready: at most two lines.
-fn reasons(reason: &str, look: &Look) -> Vec<String> {
+fn reasons(row: &InstanceRow, look: &Look) -> Vec<String> {
     let room = look.width.saturating_sub(6);
-    let lines = wrapped(reason, room, 2, look);
-    lines.into_iter().map(|line| format!("      {RED}{line}{RED:#}")).collect()
+    let style = if row.state == Condition::Starting { YELLOW } else { RED };
+    let lines = wrapped(&row.reason, room, 2, look);
+    lines.into_iter().map(|line| format!("      {style}{line}{style:#}")).collect()
 }
 
 fn watching(watch: &WatchRow, look: &Look) -> Vec<String> {

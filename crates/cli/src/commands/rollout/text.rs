@@ -41,14 +41,18 @@ fn stopped(report: &RolloutReport) -> String {
 
 /// The first cause, without what was left undone, which is said where it is said
 /// what serves, and the command that shows more of it, which is said where it is
-/// said what to type.
+/// said what to type; not one about an instance that is gone now.
 fn cause(report: &RolloutReport) -> (String, Option<&str>) {
     let reason = match &report.left_undone {
         Some(left) => report.reason.strip_suffix(&format!("; left undone: {left}")).unwrap_or(&report.reason),
         None => &report.reason,
     };
     match reason.split_once("; see `").and_then(|(cause, rest)| Some((cause, rest.split_once('`')?))) {
-        Some((cause, (command, rest))) => (format!("{cause}{rest}"), Some(command)),
+        Some((cause, (command, rest))) => {
+            let instance = cause.split_once(": ").map_or("", |(instance, _)| instance);
+            let gone = report.left_undone.is_none() && command.split(' ').any(|word| word == instance);
+            (format!("{cause}{rest}"), (!gone).then_some(command))
+        }
         None => (reason.to_owned(), None),
     }
 }

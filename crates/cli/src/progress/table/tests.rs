@@ -43,6 +43,36 @@ fn a_rollout_with_trouble_in_80_columns() {
     ");
 }
 
+/// Not red, and not said twice: it may be ready in a moment.
+#[test]
+fn what_is_waited_for_is_said_once_at_its_instance() {
+    let mut view = view();
+    view.phase = "expanding".into();
+    let row = &mut view.instances[1];
+    row.state = Condition::Starting;
+    row.restarts = 0;
+    row.reason = "DEP-105 Startup probe failed: HTTP probe failed with statuscode: 503".into();
+    view.detail = format!("2 of 3 ready; {}: Startup probe failed", row.name);
+    (view.releases[1].starting, view.releases[1].failing, view.watch) = (1, 0, None);
+    insta::assert_snapshot!(plain(&view, &[], &WIDE), @"
+    ⠹ rollout expanding: 2 of 3 ready                         gives up in 4 min 12 s
+      RELEASE, INSTANCE           STATE     RESTARTS  AGE     TRAFFIC
+      stable    77e01234abcd  1/1 ready, 1 draining           33 %
+        payouts-66c7d5f4b9-qqqqq  ready     0         3 d     yes
+        payouts-66c7d5f4b9-ddddd  draining  0         12 s    no
+      candidate 3f2a9c01b7d4  2/3 ready, 1 starting           67 %
+        payouts-7d9f8b6c5d-x2x9z  ready     0         12 s    yes
+        payouts-7d9f8b6c5d-abcde  starting  0         12 s    no
+          DEP-105 Startup probe failed: HTTP probe failed with statuscode: 503
+        payouts-7d9f8b6c5d-k8k8k  ready     0         12 s    yes
+    ");
+    let lines = lines(&view, &[], &WIDE, '⠹').join("\n");
+    assert!(!lines.contains("\u{1b}[31m"), "{lines:?}");
+    // The target itself is in trouble: that is said where nothing else says it.
+    view.detail = "2 of 3 ready; looking failed: refused".into();
+    assert!(plain(&view, &[], &WIDE).contains("2 of 3 ready; looking failed: refused"));
+}
+
 #[test]
 fn in_120_columns_the_columns_stay_together() {
     insta::assert_snapshot!(plain(&view(), &tail(), &Look { width: 120, ..WIDE }), @r"

@@ -31,24 +31,32 @@ pub(super) fn view(plan: &Plan, step: &Step, inputs: &Inputs, counts: Vec<Metric
         if fleet.is_gone() && fleet.leaving == 0 && wanted == 0 {
             continue;
         }
+        // What the machine waits for is on its way; only what stops it has failed.
+        let waits: Vec<&str> =
+            fleet.failing.iter().filter(|f| f.may_heal()).map(|f| f.instance.as_str()).collect();
+        let (waiting, failed) = (waits.len(), fleet.failing.len() - waits.len());
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         releases.push(ReleaseRow {
             sha: release.sha().clone(),
             digest: release.digest(),
             role: role.into(),
             desired: wanted,
-            starting: fleet.starting,
+            starting: fleet.starting + count(waiting),
             ready: fleet.ready,
-            failing: u32::try_from(fleet.failing.len()).unwrap_or(u32::MAX) + fleet.failing_before,
+            failing: count(failed) + fleet.failing_before,
             draining: fleet.draining + fleet.leaving,
             traffic: fleet.serving > 0,
             traffic_percent: percent(weight(&fleet), all),
         });
-        instances.extend(fleet.instances.into_iter().map(|seen| InstanceRow {
-            name: seen.name,
+        instances.extend(fleet.instances.iter().map(|seen| InstanceRow {
+            name: seen.name.clone(),
             sha: release.sha().clone(),
             role: role.into(),
-            state: seen.state,
-            reason: seen.reason,
+            state: match seen.state {
+                Condition::Failing if waits.contains(&seen.name.as_str()) => Condition::Starting,
+                state => state,
+            },
+            reason: seen.reason.clone(),
             restarts: seen.restarts,
             traffic: seen.serving,
             age_sec:
@@ -221,6 +229,19 @@ mod tests {
         assert_eq!(shares, [67, 33]);
         assert_eq!(view.left, Some(TimeLeft { sec: 252, until: Until::GivenUp }));
         assert_eq!(view.watch, None, "nothing has been judged");
+    }
+
+    /// A startup probe says no until the service has started: nothing is wrong yet.
+    #[test]
+    fn what_is_waited_for_is_starting_with_its_reason() {
+        let (plan, step) = in_phase(Phase::Expanding);
+        let mut inputs = inputs();
+        let new = inputs.observed.as_mut().unwrap().fleets.get_mut(&Digest::from_sha256([2; 32])).unwrap();
+        new.failing[0].cause = Cause::ProbeFailed;
+        let view = view(&plan, &step, &inputs, Vec::new());
+        let row = view.instances.last().unwrap();
+        assert_eq!((row.state, row.reason.as_str()), (Condition::Starting, "DEP-104 it exited"));
+        assert_eq!((view.releases[1].starting, view.releases[1].failing), (1, 0));
     }
 
     /// A canary share: few requests to the one new instance, most to the old.

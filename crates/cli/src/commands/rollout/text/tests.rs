@@ -64,11 +64,26 @@ fn a_failure_says_cause_effect_and_command_before_anything_else() {
     deploy failed [DEP-104]: 3f2a3f2a3f2a does not serve production (21.4 s)
     cause: payouts-7d9f-abcde: container app exited with status 1, and was started again 3 times
     serving: 77e077e077e0, as before; nothing of 3f2a3f2a3f2a runs
-    hint: `kubectl -n shop logs payouts-7d9f-abcde -c app --previous` shows more; see `plimsoll explain DEP-104` and `plimsoll status --env production`
+    hint: see `plimsoll explain DEP-104` and `plimsoll status --env production`
       | event: BackOff
       | DATABASE_URL is not set
     the guard had warned: SIG-001 signature: unverified: missing
     the guard had warned: API-001 api-compatible: 2 changes break clients
+    ");
+}
+
+/// Its instances are gone, and what was said of them is here; of those that were
+/// never made the cluster still knows more.
+#[test]
+fn a_command_that_still_shows_something_comes_first() {
+    let reason = "Deployment payouts: exceeded quota: pods=3; see `kubectl -n shop get events`";
+    let mut report = report(RolloutOutcome::Failed, "DEP-106", reason);
+    report.decision.checks.clear();
+    insta::assert_snapshot!(plain(&report), @"
+    deploy failed [DEP-106]: 3f2a3f2a3f2a does not serve production (21.4 s)
+    cause: Deployment payouts: exceeded quota: pods=3
+    serving: 77e077e077e0, as before; nothing of 3f2a3f2a3f2a runs
+    hint: `kubectl -n shop get events` shows more; see `plimsoll explain DEP-106` and `plimsoll status --env production`
     ");
 }
 
