@@ -93,10 +93,17 @@ async fn into_environment(context: &Context, request: RolloutRequest) -> Result<
         let (mut report, facts, approved) = guard(context, &asked, &target, dry_run).await?;
         if dry_run {
             if let Some(approved) = &approved {
-                let plan =
-                    rollout::plan(context, &environment, approved, &facts, None, target.shares().await, 0)?
-                        .record()
-                        .clone();
+                let plan = rollout::plan(
+                    context,
+                    &environment,
+                    approved,
+                    &facts,
+                    None,
+                    target.side_by_side().await,
+                    0,
+                )?
+                .record()
+                .clone();
                 report.watch_plan = watch::planned(&environment, &plan, target.replicas().await);
                 report.plan = Some(plan);
             }
@@ -127,8 +134,9 @@ async fn into_environment(context: &Context, request: RolloutRequest) -> Result<
             continue;
         }
         let from_replicas = target.replicas().await;
-        let shares = target.shares().await;
-        let plan = rollout::plan(context, &environment, &approved, &facts, from_replicas, shares, decision)?;
+        let side_by_side = target.side_by_side().await;
+        let plan =
+            rollout::plan(context, &environment, &approved, &facts, from_replicas, side_by_side, decision)?;
         let planned = watch::planned(&environment, plan.record(), from_replicas);
         if let Some(planned) = planned.filter(|_| plan.canary.is_some()) {
             let text = format!("the new release's part of the requests while both serve: {}", planned.share);

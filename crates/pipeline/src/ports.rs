@@ -33,7 +33,7 @@ pub(crate) struct Unread;
 
 impl Judge for Unread {
     fn judge<'a>(&'a self, _: &'a Plan, _: u32, _: bool) -> BoxFuture<'a, Verdict> {
-        let why = "both releases did not serve side by side (`bake` is 0s, or pods of a StatefulSet); crashes and failed probes alone \
+        let why = "both releases did not serve side by side (`bake` is 0s, or a StatefulSet of one pod); crashes and failed probes alone \
                    decided";
         Box::pin(std::future::ready(Verdict::InsufficientData(why.into())))
     }

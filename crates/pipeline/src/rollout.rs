@@ -19,6 +19,7 @@ use plimsoll_rollout_core::{
     Deadlines, Judge, Lease, Migrator, NoMetrics, NoMigrations, Outcome, Phase, Plan, PlanRecord, Ports,
     State, Unfinished, codes, execute,
 };
+use plimsoll_rollout_kubernetes::SideBySide;
 
 use crate::blocking;
 use crate::context::Context;
@@ -52,22 +53,23 @@ pub(crate) struct Ended {
     pub(crate) verdict: Option<Verdict>,
 }
 
-/// The plan for an approved release. `shares` says whether the target can have
-/// both releases serve side by side.
+/// The plan for an approved release. `side_by_side` says how the target can have
+/// both releases serve.
 pub(crate) fn plan(
     context: &Context,
     environment: &Environment,
     approved: &Approved,
     facts: &Facts,
     from_replicas: Option<u32>,
-    shares: bool,
+    side_by_side: SideBySide,
     decision_entry: u64,
 ) -> Result<Plan, Failure> {
     let created = Timestamp::now();
     let compare_sec = match facts.request.rollout {
         // What one goes back to was judged when it came.
         RolloutKind::Deploy
-            if shares && facts.running.as_ref().is_some_and(|now| now != approved.release()) =>
+            if side_by_side != SideBySide::Not
+                && facts.running.as_ref().is_some_and(|now| now != approved.release()) =>
         {
             watch::compare_sec(environment)
         }
@@ -96,6 +98,7 @@ pub(crate) fn plan(
         },
         insufficient_data: watch::insufficient_data(environment),
         canary: watch::canary(environment).filter(|_| compare_sec > 0),
+        in_place: compare_sec > 0 && side_by_side == SideBySide::InPlace,
         actor: context.actor().to_owned(),
         created,
         decision_entry,

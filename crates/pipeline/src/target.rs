@@ -11,7 +11,9 @@ use plimsoll_oci::ImageSource;
 use plimsoll_rollout_core::fleet::{FleetOps, FleetTarget, InstanceOp};
 use plimsoll_rollout_core::{BoxFuture, Desired, Observed, Target, TargetError};
 use plimsoll_rollout_engine::{EngineFleet, Options as EngineOptions};
-use plimsoll_rollout_kubernetes::{KubernetesError, KubernetesTarget, Options as KubernetesOptions};
+use plimsoll_rollout_kubernetes::{
+    KubernetesError, KubernetesTarget, Options as KubernetesOptions, SideBySide,
+};
 use plimsoll_rollout_local::{LocalFleet, Options as LocalOptions};
 use plimsoll_rollout_switch::{Control, Launch, Settings, SwitchError, ensure};
 
@@ -134,12 +136,12 @@ impl Running {
         }
     }
 
-    /// Whether both releases can serve side by side there. A cluster that cannot
-    /// be asked now is asked again before anything moves.
-    pub(crate) async fn shares(&self) -> bool {
+    /// How both releases can serve side by side there. A cluster that cannot be
+    /// asked now is asked again before anything moves.
+    pub(crate) async fn side_by_side(&self) -> SideBySide {
         match &self.kind {
-            Kind::Kubernetes(target) => target.can_compare().await.unwrap_or(true),
-            Kind::Local(_) | Kind::Engine(_) => true,
+            Kind::Kubernetes(target) => target.side_by_side().await.unwrap_or(SideBySide::Beside),
+            Kind::Local(_) | Kind::Engine(_) => SideBySide::Beside,
         }
     }
 

@@ -67,6 +67,15 @@ fn share(plan: &PlanRecord, old: Option<u32>) -> String {
         Strategy::Rolling => 1,
         Strategy::BlueGreen => new,
     };
+    if plan.in_place {
+        let new = plan.canary.map_or(1, |canary| canary.instances_of(old));
+        let asked = plan.canary.map(|canary| format!("{} % asked for; ", f64::from(canary.permille) / 10.0));
+        return format!(
+            "{}the last {new} of {old} pods, {:.0} %",
+            asked.unwrap_or_default(),
+            100.0 * f64::from(new) / f64::from(old)
+        );
+    }
     match plan.canary {
         None => format!("in proportion to the replicas: {}", by_pods(alike)),
         Some(canary) if !canary.by_instances => format!("{} %", f64::from(canary.permille) / 10.0),

@@ -65,8 +65,8 @@ pub struct Desired {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permille: Option<u32>,
     /// The candidate is compared with the stable release before that is
-    /// replaced: none of the stable's instances makes room for one of it. Targets
-    /// that order the steps by the shares alone need not look at it.
+    /// replaced: no more of the stable's instances make room for it than the shares
+    /// say. Targets that order the steps by the shares alone need not look at it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub beside: bool,
     /// The ledger entry of the decision that allows this rollout.

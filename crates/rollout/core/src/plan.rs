@@ -52,6 +52,18 @@ impl Canary {
         let wanted = (permille * u64::from(old) + rest / 2) / rest;
         u32::try_from(wanted).unwrap_or(u32::MAX).clamp(1, most.max(1))
     }
+
+    /// Instances of the new release among `all`, where each takes the place of an
+    /// old one: as near to the part as whole instances get, and at least one of
+    /// each release where there is more than one.
+    pub fn instances_of(self, all: u32) -> u32 {
+        if !self.by_instances {
+            return 1;
+        }
+        let permille = u64::from(self.permille.clamp(1, 999));
+        let wanted = (permille * u64::from(all) + 500) / 1_000;
+        u32::try_from(wanted).unwrap_or(u32::MAX).clamp(1, all.saturating_sub(1).max(1))
+    }
 }
 
 /// The plan as it is written to the ledger and printed by `--dry-run`.
@@ -87,6 +99,11 @@ pub struct PlanRecord {
     /// proportion to the instances.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<Canary>,
+    /// Whether instances of the new release take the place of old ones already
+    /// while both are compared: of a target whose instances have identities that
+    /// cannot exist twice.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_place: bool,
     /// Who asked.
     pub actor: String,
     /// When.

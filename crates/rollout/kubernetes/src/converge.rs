@@ -3,7 +3,8 @@
 //! ```text
 //! rolling      the workload's image; its own controller replaces the pods
 //! comparing    before that: a second Deployment of a few pods behind the
-//!              user's own selector, which goes when the replacing begins
+//!              user's own selector, which goes when the replacing begins; of a
+//!              StatefulSet its last pods, by the partition of its update
 //! blue-green   Service bound to the home pods -> second Deployment, preview
 //!              -> all of it ready -> Service bound to it -> home gets the
 //!              image -> Service bound to home -> second Deployment removed

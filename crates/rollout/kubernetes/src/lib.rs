@@ -27,5 +27,5 @@ pub use error::{KubernetesError, Operation};
 pub use init::{Purpose, Rule, Settings, manifests, rules};
 pub use job::{JobEnd, JobSpec};
 pub use pages::PAGES;
-pub use target::{KubernetesTarget, MetricsAt, Options, ServingPod, Survey};
+pub use target::{KubernetesTarget, MetricsAt, Options, ServingPod, SideBySide, Survey};
 pub use workload::{ChangedBy, Counts, Workload, WorkloadKind};

@@ -25,6 +25,8 @@ pub(crate) const PRE_STOP_SEC: i64 = 5;
 pub(crate) struct Bounds {
     pub(crate) max_unavailable: u32,
     pub(crate) max_surge: u32,
+    /// Of a StatefulSet: pods below this number keep the release they have.
+    pub(crate) partition: u32,
 }
 
 impl Bounds {
@@ -34,7 +36,10 @@ impl Bounds {
         let surge = max_surge.unwrap_or(desired.max_unavailable);
         // The API refuses a strategy that can do nothing.
         let max_surge = if max_unavailable == 0 { surge.max(1) } else { surge };
-        Self { max_unavailable, max_surge }
+        // While releases are compared, its last pods run the new one.
+        let few = desired.candidate.as_ref().filter(|_| desired.beside).map(|share| share.replicas);
+        let partition = few.map_or(0, |few| replicas.saturating_sub(few));
+        Self { max_unavailable, max_surge, partition }
     }
 }
 
@@ -64,7 +69,7 @@ pub(crate) fn home(
         WorkloadKind::Deployment => document["spec"]["strategy"] = deployment_strategy(bounds),
         WorkloadKind::StatefulSet => {
             document["spec"]["updateStrategy"] =
-                json!({ "type": "RollingUpdate", "rollingUpdate": { "partition": 0 } });
+                json!({ "type": "RollingUpdate", "rollingUpdate": { "partition": bounds.partition } });
         }
     }
     document
@@ -96,8 +101,9 @@ pub(crate) fn has_strategy(workload: &Workload, bounds: Bounds) -> bool {
             let strategy = set.spec.as_ref().and_then(|spec| spec.update_strategy.as_ref());
             strategy.is_some_and(|strategy| {
                 strategy.type_.as_deref() != Some("OnDelete")
-                    && strategy.rolling_update.as_ref().and_then(|rolling| rolling.partition).unwrap_or(0)
-                        == 0
+                    && crate::workload::unsigned(
+                        strategy.rolling_update.as_ref().and_then(|rolling| rolling.partition),
+                    ) == bounds.partition
             })
         }
     }

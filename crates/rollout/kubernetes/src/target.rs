@@ -25,7 +25,7 @@ pub use survey::Survey;
 
 use lists::Lists;
 use look::Gathered;
-pub use metrics::{MetricsAt, ServingPod};
+pub use metrics::{MetricsAt, ServingPod, SideBySide};
 
 /// Which workload of which cluster, and how to go about it.
 #[derive(Debug, Clone)]

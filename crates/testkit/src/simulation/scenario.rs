@@ -229,6 +229,7 @@ fn plan(rng: &mut fastrand::Rng, index: usize) -> PlanRecord {
         max_unavailable: rng.u32(1..=2),
         insufficient_data: Default::default(),
         canary: None,
+        in_place: false,
         deadlines: Deadlines {
             rollout_sec: rng.u32(60..=300),
             compare_sec: 0,

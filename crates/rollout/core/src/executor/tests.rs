@@ -133,6 +133,7 @@ pub(super) fn plan() -> Plan {
         max_unavailable: 1,
         insufficient_data: Default::default(),
         canary: None,
+        in_place: false,
         deadlines: Deadlines {
             rollout_sec: 60,
             compare_sec: 0,

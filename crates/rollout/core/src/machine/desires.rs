@@ -38,7 +38,10 @@ pub(super) fn candidate_size(plan: &PlanRecord, phase: Phase) -> u32 {
         // One proves that the release starts before any user meets it.
         Phase::Expanding | Phase::Comparing | Phase::Held if in_waves(plan) => {
             let canary = plan.canary.filter(|_| compares(plan));
-            canary.map_or(1, |canary| canary.instances(old_replicas(plan), all))
+            canary.map_or(1, |canary| match plan.in_place {
+                true => canary.instances_of(all),
+                false => canary.instances(old_replicas(plan), all),
+            })
         }
         Phase::Shifting(wave) if in_waves(plan) => wave.saturating_mul(plan.max_unavailable.max(1)).min(all),
         _ => all,
@@ -55,6 +58,8 @@ pub fn desired_for(plan: &Plan, state: &State) -> Option<Desired> {
     let from = |replicas| plan.from.as_ref().filter(|_| replicas > 0).map(|f| share(f, replicas));
     let to = |replicas| Some(share(&plan.to, replicas));
     let size = candidate_size(plan, state.phase);
+    // What stays of the old release while both are compared.
+    let whole = if plan.in_place && compares(plan) { old.saturating_sub(size) } else { old };
     // While two releases share the work, the smaller size is what is promised.
     let both = if plan.from.is_some() { all.min(old.max(1)) } else { all };
 
@@ -63,9 +68,9 @@ pub fn desired_for(plan: &Plan, state: &State) -> Option<Desired> {
         Phase::Expanding | Phase::Comparing | Phase::Shifting(_) | Phase::Baking if is_repair(plan) => {
             (None, to(all), Traffic::Candidate, both)
         }
-        Phase::Expanding => (from(old), to(size), Traffic::Stable, both),
+        Phase::Expanding => (from(whole), to(size), Traffic::Stable, both),
         // The instances that are there already; only the requests are shared.
-        Phase::Comparing => (from(old), to(size), Traffic::Shared, both),
+        Phase::Comparing => (from(whole), to(size), Traffic::Shared, both),
         Phase::Shifting(_) if in_waves(plan) && size < all => {
             (from(old.saturating_sub(size)), to(size), Traffic::Shared, both)
         }

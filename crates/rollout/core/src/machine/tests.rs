@@ -33,6 +33,7 @@ fn record(strategy: Strategy, from: Option<u8>, replicas: u32) -> PlanRecord {
         max_unavailable: 1,
         insufficient_data: Default::default(),
         canary: None,
+        in_place: false,
         deadlines: Deadlines {
             rollout_sec: 100,
             compare_sec: 0,
@@ -311,6 +312,25 @@ fn a_part_of_the_requests_is_desired_only_while_both_are_compared() {
         let (parts, sizes) = parts(Strategy::Rolling, Canary { permille, by_instances: true }, 6);
         assert!(parts.iter().all(Option::is_none));
         assert_eq!(sizes[..2], [(6, new, Stable), (6, new, Shared)], "{permille}");
+    }
+}
+
+/// Pods of a StatefulSet: each of the new release is one less of the old, and one
+/// of the old stays to be compared with.
+#[test]
+fn in_place_the_new_release_is_compared_in_the_place_of_old_instances() {
+    use Traffic::{Shared, Stable};
+    let share = |permille| Some(Canary { permille, by_instances: true });
+    for (canary, new) in [(None, 1), (share(10), 1), (share(500), 3), (share(990), 5)] {
+        let mut record = record(Strategy::Rolling, Some(1), 6);
+        record.deadlines.compare_sec = 30;
+        (record.canary, record.in_place) = (canary, true);
+        let mut world = Obedient::new(record);
+        world.until(Phase::Committed);
+        let compared = [(6 - new, new, Stable), (6 - new, new, Shared)];
+        assert_eq!(sizes(&world.desired)[..2], compared, "{canary:?}");
+        let beside: Vec<bool> = world.desired.iter().map(|desired| desired.beside).collect();
+        assert!(beside[..2] == [true, true] && !beside[2..].contains(&true), "{beside:?}");
     }
 }
 

@@ -77,6 +77,7 @@ async fn roll_out(
         max_unavailable: 1,
         insufficient_data: Default::default(),
         canary: None,
+        in_place: false,
         deadlines: Deadlines {
             rollout_sec: 60,
             compare_sec: 0,

@@ -9,6 +9,7 @@ use super::KubernetesTarget;
 use crate::error::KubernetesError;
 use crate::observe::digest_of;
 use crate::view::{View, is_ready};
+use crate::workload::WorkloadKind;
 
 /// Which port and path of a pod shows its metrics. What is not said is found
 /// in the pod: annotations `prometheus.io/port` and `prometheus.io/path`, else
@@ -34,6 +35,17 @@ pub struct ServingPod {
     pub started: Option<Timestamp>,
 }
 
+/// How two releases of a workload serve at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SideBySide {
+    /// All of the old one, and pods of the new one beside them.
+    Beside,
+    /// Pods of the new one in the place of as many old ones.
+    InPlace,
+    /// Only one of them can.
+    Not,
+}
+
 const PORT: &str = "prometheus.io/port";
 const PATH: &str = "prometheus.io/path";
 
@@ -55,13 +67,19 @@ impl KubernetesTarget {
         self.api.proxied(pod, port, path).await
     }
 
-    /// Whether both releases can serve side by side: pods of a StatefulSet have
-    /// identities that cannot exist twice.
+    /// How both releases can serve side by side: pods of a StatefulSet have
+    /// identities that cannot exist twice, so that new ones take the place of old
+    /// ones, of which one has to stay.
     ///
     /// # Errors
     /// When the cluster cannot be asked.
-    pub async fn can_compare(&self) -> Result<bool, KubernetesError> {
-        Ok(self.workload().await?.kind() == crate::workload::WorkloadKind::Deployment)
+    pub async fn side_by_side(&self) -> Result<SideBySide, KubernetesError> {
+        let workload = self.workload().await?;
+        Ok(match (workload.kind(), workload.replicas()) {
+            (WorkloadKind::Deployment, _) => SideBySide::Beside,
+            (WorkloadKind::StatefulSet, 0 | 1) => SideBySide::Not,
+            (WorkloadKind::StatefulSet, _) => SideBySide::InPlace,
+        })
     }
 }
 

@@ -17,7 +17,7 @@ use crate::scene::{Scene, ready, release};
 const EVERY: u64 = 20;
 
 /// Says the same at every look.
-struct Says(Verdict);
+pub(crate) struct Says(pub(crate) Verdict);
 
 impl Judge for Says {
     fn judge<'a>(&'a self, _: &'a Plan, _: u32, _: bool) -> BoxFuture<'a, Verdict> {

@@ -128,6 +128,7 @@ impl Scene {
             max_unavailable: 1,
             insufficient_data: Default::default(),
             canary: None,
+            in_place: false,
             deadlines: Deadlines {
                 rollout_sec: 300,
                 compare_sec: 0,
