@@ -14,6 +14,7 @@ use plimsoll_rollout_core::fleet::InstanceState;
 use plimsoll_rollout_core::{Cause, Failing};
 use plimsoll_rollout_switch::marks::Served;
 
+use crate::by_hand::{ByHand, Differing};
 use crate::notes::{Identity, Refused};
 
 /// Label: which fleet it belongs to; see `notes`.
@@ -99,6 +100,11 @@ pub(crate) struct Container {
     pub(crate) phase: Phase,
     pub(crate) stop_signal: String,
     pub(crate) created: Option<Timestamp>,
+    /// The engine's id of the image it runs; empty where the engine does not tell.
+    pub(crate) image: String,
+    /// Whether the engine starts it again when it ends by itself.
+    kept: bool,
+    finished: Option<Timestamp>,
     exit_code: i64,
     out_of_memory: bool,
     error: String,
@@ -195,6 +201,13 @@ impl Container {
                 .filter(|signal| !signal.is_empty())
                 .unwrap_or_else(|| "SIGTERM".into()),
             created: found.created.as_deref().and_then(|text| text.parse().ok()),
+            image: found.image.clone().unwrap_or_default(),
+            kept: found
+                .host_config
+                .as_ref()
+                .and_then(|host| host.restart_policy.as_ref()?.name)
+                .is_some_and(|name| name == RestartPolicyNameEnum::UNLESS_STOPPED),
+            finished: state.finished_at.as_deref().and_then(|text| text.parse().ok()),
             exit_code: state.exit_code.unwrap_or_default(),
             out_of_memory: state.oom_killed.unwrap_or_default(),
             error: state.error.unwrap_or_default(),
@@ -206,6 +219,19 @@ impl Container {
     /// is about to.
     pub(crate) fn is_unstarted(&self) -> bool {
         self.phase == Phase::Created && self.error.is_empty()
+    }
+
+    /// Whether somebody stopped or paused it, who is not Plimsoll.
+    pub(crate) fn by_hand(&self, noted: &Noted) -> Option<Differing> {
+        let name = &self.identity.name;
+        match self.phase {
+            Phase::Paused => Some(Differing::state(name, ByHand::Paused, "paused".into(), None)),
+            Phase::Ended if noted.ready && self.kept => {
+                let found = format!("stopped ({})", self.end());
+                Some(Differing::state(name, ByHand::Stopped, found, self.finished))
+            }
+            _ => None,
+        }
     }
 
     /// How it is. `lines` are the last it wrote.

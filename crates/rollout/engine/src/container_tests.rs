@@ -205,3 +205,27 @@ fn refusals_to_start() {
     assert!(port_taken("rootlessport listen tcp 127.0.0.1:20001: bind: address already in use"));
     assert!(!port_taken("no such port"));
 }
+
+#[test]
+fn what_somebody_stopped_or_paused_is_told_from_what_ended() {
+    let by_hand = |state: &str, policy: &str, noted: &Noted| {
+        let mut found = found(state, r#""ExitCode": 137, "FinishedAt": "2026-10-01T12:00:05Z""#);
+        found.host_config =
+            Some(serde_json::from_value(serde_json::json!({ "RestartPolicy": { "Name": policy } })).unwrap());
+        Container::read(&found).unwrap().by_hand(noted)
+    };
+    let ready = Noted { ready: true, ..Noted::default() };
+    let stopped = by_hand("exited", "unless-stopped", &ready).unwrap();
+    assert_eq!((stopped.way, stopped.expected.as_str()), (ByHand::Stopped, "running"));
+    assert!(stopped.found.contains("SIGKILL") && stopped.at.is_some(), "{stopped:?}");
+    assert_eq!(by_hand("paused", "no", &Noted::default()).unwrap().way, ByHand::Paused);
+    for (state, policy, noted) in [
+        ("running", "unless-stopped", &ready),
+        // It ended by itself and is started again, or is not kept running yet.
+        ("restarting", "unless-stopped", &ready),
+        ("exited", "no", &ready),
+        ("exited", "unless-stopped", &Noted::default()),
+    ] {
+        assert_eq!(by_hand(state, policy, noted), None, "{state} {policy}");
+    }
+}

@@ -94,7 +94,7 @@ impl EngineFleet {
         self.api.version().await.cloned()
     }
 
-    fn failed(&self, operation: &str, error: &EngineError) -> TargetError {
+    pub(crate) fn failed(&self, operation: &str, error: &EngineError) -> TargetError {
         use plimsoll_model::Diagnose;
         let mut reason = error.with_causes();
         if let (false, Some(hint)) = (error.is_transient(), error.hint()) {
@@ -290,7 +290,7 @@ impl EngineFleet {
     }
 
     /// All containers of this environment, running or not.
-    async fn containers(&self) -> Result<Vec<Container>, EngineError> {
+    pub(crate) async fn containers(&self) -> Result<Vec<Container>, EngineError> {
         let ids = self.api.list(&format!("{FLEET}={}", self.fleet)).await?;
         let found = try_join_all(ids.iter().map(|id| self.api.inspect(id))).await?;
         let mut containers = Vec::new();
@@ -389,7 +389,7 @@ fn instance(identity: Identity, state: InstanceState, switch: Option<&SwitchStat
     }
 }
 
-fn noted(dir: &InstanceDir) -> io::Result<Noted> {
+pub(crate) fn noted(dir: &InstanceDir) -> io::Result<Noted> {
     let marks = dir.marks();
     Ok(Noted {
         ready: marks.was_ready(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bollard::auth::DockerCredentials;
 use bollard::errors::Error as BollardError;
+use bollard::models::ImageInspect;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use plimsoll_model::{Digest, Lookup, Observer, Progress, Release, Secret};
@@ -119,12 +120,8 @@ impl EngineFleet {
         }
         let reference = by_digest(release);
         let Some(found) = self.api.image(&reference).await? else { return Ok(None) };
-        // Podman and Docker Hub write the repository in another way.
-        let suffix = format!("@{}", release.digest());
+        let same = has_digest(&found, &release.digest());
         let digests = found.repo_digests.unwrap_or_default();
-        let manifest = release.digest().to_string();
-        let same =
-            digests.iter().any(|digest| digest.ends_with(&suffix)) || found.id.as_ref() == Some(&manifest);
         let Some(id) = found.id.filter(|_| same) else {
             return Err(EngineError::WrongImage {
                 release: Box::new(release.clone()),
@@ -251,6 +248,14 @@ impl EngineFleet {
             found: if found.is_empty() { "no image of that id".into() } else { found.join(", ") },
         })
     }
+}
+
+/// Whether an image is known by this manifest's digest. Podman and Docker Hub
+/// write the repository in another way.
+pub(crate) fn has_digest(image: &ImageInspect, manifest: &Digest) -> bool {
+    let suffix = format!("@{manifest}");
+    let named = image.repo_digests.iter().flatten().any(|digest| digest.ends_with(&suffix));
+    named || image.id.as_deref() == Some(&suffix[1..])
 }
 
 /// `repository@digest`: nothing but the digest decides.

@@ -5,6 +5,7 @@
 //! fleet      the operations of a fleet, in calls of the engine
 //!   image      is it there by digest? pulled, else loaded; always verified
 //!   container  a container as it is asked for, and as it is found. Pure
+//!   by_hand    what somebody has done to containers
 //!   notes      what labels cannot hold: marks over an instance's life
 //!   api        calls with time limits, and failures told apart
 //! ```
@@ -13,6 +14,7 @@
 //! finds it again; order, bounds and fencing are `rollout/core`'s.
 
 mod api;
+mod by_hand;
 mod container;
 mod error;
 mod fleet;
@@ -21,6 +23,7 @@ mod notes;
 mod pages;
 
 pub use api::EngineVersion;
+pub use by_hand::{ByHand, Differing};
 pub use error::EngineError;
 pub use fleet::{EngineFleet, Options};
 pub use image::{Brought, Credential};

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use plimsoll_model::{Lookup, Release, Silent};
 use plimsoll_rollout_core::fleet::{FleetOps, Instance, InstanceState, RouteEntry};
 use plimsoll_rollout_core::{Cause, Failing};
-use plimsoll_rollout_engine::{Brought, EngineError};
+use plimsoll_rollout_engine::{Brought, ByHand, EngineError};
 use plimsoll_testkit::registry::TestRegistry;
 
 use crate::common::{World, all_ready, engine, until};
@@ -272,4 +272,43 @@ async fn stopping_all_keeps_the_containers_for_their_logs() {
     // What is stopped is no replica: reviving replaces it.
     assert_eq!(fleet.list().await.unwrap()[0].state, InstanceState::Drained);
     fleet.stop_all().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_somebody_does_to_a_container_is_told() {
+    let Some((world, images)) = world().await else { return };
+    let [release, other] = [1, 2].map(|number| images.make(&Recipe { number, ..Recipe::default() }).0);
+    world.load(&images, &release).await;
+    world.load(&images, &other).await;
+    let fleet = world.fleet();
+    let name = format!("{}-one", world.environment);
+    create(&world, &release, &name).await;
+    until(&fleet, "ready", all_ready).await;
+    let ways = || async {
+        let found = fleet.by_hand().await.unwrap();
+        found.into_iter().map(|one| (one.name, one.way)).collect::<Vec<_>>()
+    };
+    assert_eq!(ways().await, []);
+    world.docker(&["pause", &name]);
+    assert_eq!(ways().await, [(name.clone(), ByHand::Paused)]);
+    world.docker(&["unpause", &name]);
+
+    // Our labels, and another image.
+    let format = "{{range $key, $value := .Config.Labels}}{{$key}}={{$value}}{{println}}{{end}}";
+    let labels = world.docker(&["inspect", "-f", format, &name]);
+    let forged = format!("{}-two", world.environment);
+    let image = format!("{}:{}", images.repository, other.sha());
+    let mut arguments = vec!["create", "--name", &forged];
+    labels.lines().for_each(|label| arguments.extend(["--label", label]));
+    arguments.push(&image);
+    world.docker(&arguments);
+    assert_eq!(ways().await, [(forged.clone(), ByHand::OtherImage)]);
+    world.docker(&["rm", "-f", &forged]);
+
+    if is_docker(&world).await {
+        world.docker(&["stop", "-t", "1", &name]);
+        assert_eq!(ways().await, [(name.clone(), ByHand::Stopped)]);
+    }
+    world.docker(&["rm", "-f", &name]);
+    assert_eq!(ways().await, [(name.clone(), ByHand::Removed)]);
 }

@@ -10,7 +10,7 @@ use plimsoll_model::{Diagnose, Lookup, Release, Secret, Silent};
 use plimsoll_oci::Layout;
 use plimsoll_rollout_core::fleet::{FleetOps, FleetRecord, InstanceState};
 use plimsoll_rollout_core::{Cause, Desired, Fence, Traffic};
-use plimsoll_rollout_engine::{Credential, EngineError, EngineFleet, Options};
+use plimsoll_rollout_engine::{ByHand, Credential, EngineError, EngineFleet, Options};
 use plimsoll_rollout_switch::Control;
 
 use crate::images::Nowhere;
@@ -288,4 +288,70 @@ async fn the_record_is_never_moved_backwards() {
     std::fs::write(engine.folder.path().join("state/fleet.json"), "{").unwrap();
     assert!(!fleet.load().await.unwrap_err().transient);
     fleet.store(&record(3)).await.unwrap_err();
+}
+
+/// A container as an engine reports it, of this image.
+fn container(name: &str, image: &str, state: &str) -> String {
+    let release = release();
+    serde_json::json!({
+        "Name": format!("/{name}"), "Image": image, "Created": "2026-10-01T12:00:00Z",
+        "State": { "Status": state }, "HostConfig": { "RestartPolicy": { "Name": "unless-stopped" } },
+        "Config": { "Labels": {
+            "dev.plimsoll.fleet": "f", "dev.plimsoll.image": release.to_string(), "dev.plimsoll.rollout": "r1",
+            "dev.plimsoll.generation": "1", "dev.plimsoll.address": "127.0.0.1:1",
+        } },
+    })
+    .to_string()
+}
+
+/// Its labels are what it was made with, and its image is what the engine says.
+#[tokio::test]
+async fn a_container_that_runs_another_image_is_found_out() {
+    let listed = ("GET /containers/json", 200, r#"[{"Id":"a"},{"Id":"b"},{"Id":"c"}]"#);
+    // Podman writes an id without its algorithm.
+    let (good, other, paused) = (
+        container("host-1", "00", "running"),
+        container("host-2", "sha256:11", "running"),
+        container("host-3", "sha256:00", "paused"),
+    );
+    let containers = [
+        ("GET /containers/a/json", 200, good.as_str()),
+        ("GET /containers/b/json", 200, other.as_str()),
+        ("GET /containers/c/json", 200, paused.as_str()),
+    ];
+    let script = |more: &[(&'static str, u16, &'static str)]| -> Engine {
+        let mut script = vec![VERSION, listed];
+        script.extend(containers);
+        script.extend(more);
+        Engine::scripted(&script)
+    };
+    let engine = script(&[IMAGE]);
+    let fleet = engine.fleet();
+    let found = fleet.by_hand().await.unwrap();
+    let seen: Vec<_> = found.iter().map(|one| (one.name.as_str(), one.way, one.found.as_str())).collect();
+    assert_eq!(
+        seen,
+        [("host-2", ByHand::OtherImage, "sha256:11"), ("host-3", ByHand::Paused, "paused")],
+        "{found:#?}"
+    );
+    assert_eq!(found[0].expected, release().to_string());
+    // What was verified once is remembered; one that was ready and is gone was removed.
+    let instances = engine.folder.path().join("state/instances/host-9");
+    std::fs::create_dir_all(&instances).unwrap();
+    let identity = serde_json::json!({
+        "name": "host-9", "release": release(), "rollout": "r1", "generation": 1,
+    });
+    std::fs::write(instances.join("identity.json"), identity.to_string()).unwrap();
+    assert_eq!(fleet.by_hand().await.unwrap().len(), 2, "it was never ready");
+    std::fs::write(instances.join("ready"), "").unwrap();
+    let found = fleet.by_hand().await.unwrap();
+    assert_eq!(found.last().map(|one| (one.name.as_str(), one.way)), Some(("host-9", ByHand::Removed)));
+
+    // Neither by digest nor by id: it is not said to be the release's.
+    let engine = script(&[("GET /images/r.example", 404, "{}")]);
+    let found = engine.fleet().by_hand().await.unwrap();
+    assert_eq!(found.iter().filter(|one| one.way == ByHand::OtherImage).count(), 3, "{found:#?}");
+    // An engine that cannot say is not one that says so.
+    let engine = script(&[("GET /images/", 500, r#"{"message":"database is locked"}"#)]);
+    assert!(engine.fleet().by_hand().await.unwrap_err().transient);
 }
