@@ -7,7 +7,7 @@ use plimsoll_rollout_core::PlanRecord;
 use plimsoll_rollout_core::machine::Verdict;
 use serde::Serialize;
 
-pub use crate::drift::{Difference, Drift, DriftKind};
+pub use crate::drift::{Difference, Drift, DriftKind, Explained, UnderWay};
 
 /// What `deploy` and `rollback` print.
 #[derive(Debug, Clone, Serialize)]

@@ -232,8 +232,20 @@ pub(crate) async fn held(context: &Context, environment: &str, sha: &Commit) -> 
     Err(PipelineError::NotHeld { environment, sha, held }.into())
 }
 
+/// A rollout without an end, and the ledger entry of its start.
+#[derive(Debug, Clone)]
+pub(crate) struct Open {
+    pub(crate) entry: u64,
+    pub(crate) left: Unfinished,
+}
+
 /// The rollout of an environment that has no end in the ledger.
 pub(crate) async fn unfinished(context: &Context, environment: &str) -> Result<Option<Unfinished>, Failure> {
+    Ok(open(context, environment).await?.map(|open| open.left))
+}
+
+/// The same, with its entry.
+pub(crate) async fn open(context: &Context, environment: &str) -> Result<Option<Open>, Failure> {
     let (ledger, name) = (context.ledger.clone(), environment.to_owned());
     let open = blocking("reading the ledger", move || ledger.unfinished(Some(&name))).await??;
     let Some(newest) = open.into_iter().max_by_key(|left| left.entry) else { return Ok(None) };
@@ -247,7 +259,7 @@ pub(crate) async fn unfinished(context: &Context, environment: &str) -> Result<O
         Some(step) => serde_json::from_value(step.state.clone()).map_err(unreadable)?,
         None => State { phase: Phase::Locked, ..State::new() },
     };
-    Ok(Some(Unfinished { plan, state }))
+    Ok(Some(Open { entry: newest.entry, left: Unfinished { plan, state } }))
 }
 
 /// The approval of a recorded plan: decided again over the recorded facts,

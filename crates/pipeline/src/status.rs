@@ -23,7 +23,7 @@ use crate::report::{
     StatusReport, WayBack,
 };
 use crate::target::{self, Running as RunningTarget};
-use crate::{blocking, drift, rollout};
+use crate::{blocking, drift};
 
 /// How many releases to go back to are looked at.
 const MOST_WAYS_BACK: usize = 10;
@@ -50,26 +50,26 @@ pub async fn status(context: &Context, environment: Option<&str>) -> Result<Stat
 async fn of_environment(context: &Context, environment: &Environment) -> Result<EnvironmentStatus, Failure> {
     let (ledger, name) = (context.ledger.clone(), environment.name.clone());
     let mut verification = policy::configured(&context.config.config, &environment.policy).verification;
-    let (current, deployed, lock, coverage) = blocking("reading the ledger", move || {
-        let deployed = ledger.deployed_before(&name, MOST_WAYS_BACK + 1)?;
-        let coverage = policy::coverage(&ledger, &name)?;
-        Ok::<_, Failure>((ledger.current(&name)?, deployed, ledger.holder(&name)?, coverage))
+    let (lock, coverage) = blocking("reading the ledger", move || {
+        Ok::<_, Failure>((ledger.holder(&name)?, policy::coverage(&ledger, &name)?))
     })
     .await??;
     verification.coverage = coverage;
-    let unfinished = rollout::unfinished(context, &environment.name).await?;
+    let standing = drift::Standing::read(context, &environment.name).await?;
     let schema = schema::of(context, environment).await?;
     let target = RunningTarget::open(context, environment);
     let (drift, ways_back) = match &target {
         Ok(target) => {
-            let mut ways = ways_back(context, environment, target, &deployed, &verification).await?;
+            let mut ways = ways_back(context, environment, target, &standing.deployed, &verification).await?;
             if let Some(schema) = &schema {
                 schema.judge(context, &environment.name, &mut ways).await?;
             }
-            (drift::found(target, current.as_ref(), &deployed).await, ways)
+            (drift::found(context, target, &standing).await?, ways)
         }
         Err(failure) => (Drift::Unknown { reason: failure.to_string() }, Vec::new()),
     };
+    let drift::Standing { current, open, .. } = standing;
+    let unfinished = open.map(|open| open.left);
     Ok(EnvironmentStatus {
         environment: environment.name.clone(),
         target: environment.target.kind().to_string(),

@@ -10,7 +10,7 @@ use plimsoll_model::{Failure, Lookup, Progress, Release, Strategy};
 use plimsoll_oci::ImageSource;
 use plimsoll_rollout_core::fleet::{FleetOps, FleetTarget, InstanceOp};
 use plimsoll_rollout_core::{BoxFuture, Desired, Observed, Target, TargetError};
-use plimsoll_rollout_engine::{EngineFleet, Options as EngineOptions};
+use plimsoll_rollout_engine::{Differing, EngineFleet, Options as EngineOptions};
 use plimsoll_rollout_kubernetes::{
     KubernetesError, KubernetesTarget, Options as KubernetesOptions, SideBySide,
 };
@@ -220,6 +220,14 @@ impl Running {
             Kind::Local(target) => Ok(target.ops().load().await?.desired),
             Kind::Engine(target) => Ok(target.ops().load().await?.desired),
             Kind::Kubernetes(target) => target.desired().await.map_err(|error| unread(&error)),
+        }
+    }
+
+    /// What somebody has done to instances, as far as what runs them tells.
+    pub(crate) async fn by_hand(&self) -> Result<Vec<Differing>, TargetError> {
+        match &self.kind {
+            Kind::Engine(target) => target.ops().by_hand().await,
+            Kind::Local(_) | Kind::Kubernetes(_) => Ok(Vec::new()),
         }
     }
 

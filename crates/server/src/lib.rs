@@ -26,6 +26,7 @@ use plimsoll_config::{Config, Target};
 use plimsoll_model::{Commit, Digest, Failure, Lookup, PinnedRef};
 use plimsoll_pipeline::{Context, ImageJudge};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use error::ServerError;
@@ -64,7 +65,7 @@ pub struct Server {
 
 /// What answers are made of.
 struct Shared {
-    context: RwLock<Context>,
+    context: watch::Sender<Context>,
     admission: RwLock<Option<Arc<Admission>>>,
     metrics: Arc<Metrics>,
     /// Why the cluster does not trust the webhook; none: it does, or that is not ours.
@@ -96,7 +97,7 @@ impl Server {
         }
         let plain = bound("metrics", listen).await?;
         let shared = Arc::new(Shared {
-            context: RwLock::new(context.clone()),
+            context: watch::Sender::new(context.clone()),
             admission: RwLock::new(judges),
             metrics,
             bundle: Arc::new(Mutex::new(trouble)),
@@ -118,9 +119,7 @@ impl Server {
         let Self { context, plain, webhook, shared } = self;
         let shutdown = shutdown.boxed().shared();
         let mut background = JoinSet::new();
-        for name in context.config.config.environments.keys() {
-            background.spawn(drift::keep(context.clone(), name.clone(), shared.metrics.clone()));
-        }
+        background.spawn(drift::keep(shared.context.subscribe(), shared.metrics.clone()));
         background.spawn(follow(shared.clone()));
         let (of_plain, of_webhook) = (shared.clone(), shared.clone());
         let plain = http::serve(
@@ -188,7 +187,7 @@ impl Shared {
     }
 
     fn context(&self) -> Context {
-        self.context.read().expect("no holder of this lock panics").clone()
+        self.context.borrow().clone()
     }
 
     /// What the ledger says, and what was counted here.
@@ -321,9 +320,9 @@ async fn follow(shared: Arc<Shared>) {
                 }
             }
         }
-        *shared.context.write().expect("no holder of this lock panics") = context;
+        shared.context.send_replace(context);
         tracing::info!(
-            "the configuration has changed and is in use; addresses, certificates and drift keep the one before"
+            "the configuration has changed and is in use; addresses and certificates keep the one before"
         );
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use plimsoll_pipeline::report::DriftKind;
 
 /// How a review ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,8 +47,8 @@ impl Seen {
 /// What was seen of one environment at the last look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DriftSeen {
-    /// Differences; none where nothing could be seen.
-    pub(crate) differences: Option<usize>,
+    /// Differences of each kind; none where nothing could be seen.
+    pub(crate) differences: Option<BTreeMap<DriftKind, usize>>,
     /// When something was seen last.
     pub(crate) looked: Option<Timestamp>,
 }
@@ -94,14 +95,24 @@ impl Metrics {
         *self.lock().refusals.entry(code.to_owned()).or_default() += 1;
     }
 
-    /// An environment was looked at; whether that is news.
-    pub(crate) fn drift(&self, environment: &str, differences: Option<usize>, at: Timestamp) {
+    /// An environment was looked at. Kinds that are not named have no difference.
+    pub(crate) fn drift(
+        &self,
+        environment: &str,
+        differences: Option<BTreeMap<DriftKind, usize>>,
+        at: Timestamp,
+    ) {
         let mut counts = self.lock();
         let looked = match differences {
             Some(_) => Some(at),
             None => counts.drift.get(environment).and_then(|seen| seen.looked),
         };
         counts.drift.insert(environment.to_owned(), DriftSeen { differences, looked });
+    }
+
+    /// Only these environments are looked at from now on.
+    pub(crate) fn looks_at(&self, is_looked_at: impl Fn(&str) -> bool) {
+        self.lock().drift.retain(|environment, _| is_looked_at(environment));
     }
 
     /// Until when the certificate in use is valid.
@@ -138,9 +149,9 @@ impl Metrics {
             counts
                 .drift
                 .iter()
-                .filter_map(|(name, seen)| Some((name, seen.differences?)))
+                .filter_map(|(name, seen)| Some((name, seen.differences.as_ref()?)))
                 .map(|(name, differences)| {
-                    format!("{{environment=\"{name}\"}} {}", u8::from(differences > 0))
+                    format!("{{environment=\"{name}\"}} {}", u8::from(!differences.is_empty()))
                 })
                 .collect(),
         );
@@ -159,11 +170,18 @@ impl Metrics {
         family(
             "plimsoll_drift_differences",
             "gauge",
-            "Differences at the last look.",
+            "Differences at the last look, by kind; no sample where they are unknown.",
             counts
                 .drift
                 .iter()
-                .filter_map(|(name, seen)| Some(format!("{{environment=\"{name}\"}} {}", seen.differences?)))
+                .filter_map(|(name, seen)| Some((name, seen.differences.as_ref()?)))
+                .flat_map(|(name, differences)| {
+                    // Each kind always, so that an alert about one ends.
+                    DriftKind::ALL.map(|kind| {
+                        let count = differences.get(&kind).copied().unwrap_or_default();
+                        format!("{{environment=\"{name}\",kind=\"{}\"}} {count}", kind.as_str())
+                    })
+                })
                 .collect(),
         );
         family(
@@ -262,16 +280,37 @@ impl Metrics {
 mod tests {
     use super::*;
 
+    fn seen() -> Metrics {
+        let metrics = Metrics::default();
+        metrics.drift("a", Some(BTreeMap::new()), Timestamp::UNIX_EPOCH);
+        let two = BTreeMap::from([(DriftKind::Missing, 1), (DriftKind::Traffic, 2)]);
+        metrics.drift("b", Some(two), Timestamp::UNIX_EPOCH);
+        metrics
+    }
+
     #[test]
     fn unknown_drift_is_no_zero() {
-        let metrics = Metrics::default();
-        metrics.drift("a", Some(0), Timestamp::UNIX_EPOCH);
-        metrics.drift("b", Some(2), Timestamp::UNIX_EPOCH);
+        let metrics = seen();
         metrics.drift("b", None, Timestamp::MAX);
         let text = metrics.text(None);
         assert!(text.contains("plimsoll_drift{environment=\"a\"} 0\n"), "{text}");
         assert!(!text.contains("plimsoll_drift{environment=\"b\"}"), "{text}");
+        assert!(!text.contains("plimsoll_drift_differences{environment=\"b\""), "{text}");
         assert!(text.contains("plimsoll_drift_unknown{environment=\"b\"} 1\n"), "{text}");
         assert!(text.contains("plimsoll_drift_last_look_timestamp_seconds{environment=\"b\"} 0\n"), "{text}");
+    }
+
+    #[test]
+    fn drift_has_its_kinds_and_one_sample_that_sums_them_up() {
+        let metrics = seen();
+        let text = metrics.text(None);
+        assert!(text.contains("plimsoll_drift{environment=\"b\"} 1\n"), "{text}");
+        for (kind, count) in [("missing", 1), ("traffic", 2), ("older", 0), ("extra", 0)] {
+            let sample = format!("plimsoll_drift_differences{{environment=\"b\",kind=\"{kind}\"}} {count}\n");
+            assert!(text.contains(&sample), "{sample}{text}");
+        }
+        assert_eq!(text.matches("plimsoll_drift_differences{environment=\"a\"").count(), 6, "{text}");
+        metrics.looks_at(|environment| environment == "a");
+        assert!(!metrics.text(None).contains("environment=\"b\""));
     }
 }

@@ -39,23 +39,32 @@ fn block(status: &EnvironmentStatus) -> String {
         None => row("serves", "nothing yet".into()),
     }
     match &status.drift {
-        Drift::None { ready } if status.running.is_some() => {
+        Drift::None { ready, .. } if status.running.is_some() => {
             row("drift", format!("none; {ready} instances ready"));
         }
         Drift::None { .. } => row("drift", "none".into()),
         Drift::Unknown { reason } => row("drift", format!("unknown: {reason}")),
-        Drift::Drifted { differences, .. } => {
+        Drift::Drifted { differences, kinds, details, .. } => {
             for difference in differences {
                 row("DRIFT", difference.clone());
             }
+            let service = details.iter().find(|one| one.object.starts_with("service "));
             if status.unfinished.is_some() {
                 row("", "a rollout is unfinished: see below what ends it, before anything else".into());
             } else if let Some(running) = &status.running {
                 let environment = &status.environment;
                 row(
                     "",
-                    match status.target.as_str() {
-                        "kubernetes" => format!(
+                    match (status.target.as_str(), service) {
+                        // Selector and number of pods are the user's: no deployment changes them.
+                        ("kubernetes", Some(service)) if kinds.len() == 1 && service.found == "to nobody" => {
+                            "what is wrong with its pods: `kubectl get pods`; their number is yours to set"
+                                .into()
+                        }
+                        ("kubernetes", Some(service)) if kinds.len() == 1 => {
+                            format!("it is yours to put back: `kubectl edit {}`", service.object)
+                        }
+                        ("kubernetes", _) => format!(
                             "`plimsoll deploy {} --env {environment}` puts it back",
                             running.image_sha
                         ),
@@ -63,6 +72,12 @@ fn block(status: &EnvironmentStatus) -> String {
                     },
                 );
             }
+        }
+    }
+    if let Some(on_its_way) = status.drift.rollout() {
+        for one in &on_its_way.explains {
+            let (rollout, entry) = (&on_its_way.rollout, on_its_way.ledger_entry);
+            row("on its way", format!("{}, by {rollout} (ledger entry {entry})", one.text));
         }
     }
     if let Some(rollout) = &status.unfinished {

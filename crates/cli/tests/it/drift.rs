@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use crate::http;
 use crate::world::{World, kill_all, until};
 
@@ -82,5 +84,43 @@ fn a_deploy_after_everything_died() {
     kill_all(world.processes().all());
     world.plimsoll(["rollback", "--to", first.as_str(), "--env", "trial"]).exits(0);
     assert!(serves(&world).contains(first.as_str()));
+    world.runs_exactly(1);
+}
+
+/// What a rollout that was killed has left is its own, with its entry, until a
+/// command finishes or undoes it.
+#[test]
+fn what_a_killed_rollout_left_is_no_drift() {
+    let (mut world, first) = World::with_release();
+    let second = world.built("second", "well");
+    let bake = ["--set", "environments.trial.watch.bake=60s"];
+    let deploy = ["deploy", second.as_str(), "--env", "trial"];
+    let running = world.start(world.command(deploy.into_iter().chain(bake)));
+    // Both have been seen by now: the old ones are gone.
+    until("only the new release serves", || {
+        let rollout = &world.drift("trial")["rollout"];
+        rollout["explains"][0]["found"].as_str().is_some_and(|found| found.starts_with("2 of "))
+    });
+    running.signal(Signal::SIGKILL);
+    running.wait();
+    let status = &world.json(["status", "--env", "trial"])["environments"][0];
+    assert_eq!(status["running"]["image_sha"], first.as_str(), "{status:#}");
+    let drift = &status["drift"];
+    assert_eq!((&drift["state"], &drift["rollout"]["rollout"]), (&"none".into(), &status["unfinished"]));
+    let entry = drift["rollout"]["ledger_entry"].as_u64().unwrap();
+    let shown = world.plimsoll(["status", "--env", "trial"]).exits(0).stdout;
+    let said = format!("2 instances of {} run, by trial-{}", second.short(), second.short());
+    assert!(shown.contains(&said) && shown.contains(&format!("(ledger entry {entry})")), "{shown}");
+
+    // All of them die: that is explained by nothing.
+    kill_all(world.processes().supervisors);
+    until("none is left", || world.processes().services.is_empty());
+    let drift = world.drift("trial");
+    assert_eq!((&drift["state"], &drift["kinds"]["missing"]), (&"drifted".into(), &1.into()), "{drift:#}");
+    world.plimsoll(deploy).exits(0);
+    assert_eq!(
+        (world.drift("trial")["state"].as_str(), serves(&world).contains(second.as_str())),
+        (Some("none"), true)
+    );
     world.runs_exactly(1);
 }

@@ -89,7 +89,18 @@ fn a_release_gets_into_a_cluster_and_back() {
     until("the image is set", || runs(&cluster, &third));
     running.signal(Signal::SIGKILL);
     drop(running.wait());
+    let drift = world.drift("cluster");
+    assert_eq!(drift["state"], "none", "{drift:#}");
+    let on_its_way = &drift["rollout"];
+    assert_eq!(on_its_way["image_sha"], third.as_str(), "{drift:#}");
+    let explained = &on_its_way["explains"][0];
+    assert_eq!(explained["object"], "deployment echo", "{drift:#}");
+    let entry = on_its_way["ledger_entry"].as_u64().unwrap();
+    let shown = world.plimsoll(["status", "--env", "cluster"]).exits(0).stdout;
+    let said = format!("(ledger entry {entry})");
+    assert!(shown.contains("on its way") && shown.contains(&said) && !shown.contains("DRIFT"), "{shown}");
     world.plimsoll(["deploy", third.as_str(), "--env", "cluster"]).exits(0);
+    assert!(world.drift("cluster")["rollout"].is_null());
     assert!(runs(&cluster, &third));
 
     let back = world.json(["rollback", "--to", first.as_str(), "--env", "cluster"]);
@@ -114,6 +125,22 @@ fn a_release_gets_into_a_cluster_and_back() {
     assert!(detail["at"].is_string() && drift["kinds"]["changed_by_hand"] == 1, "{drift:#}");
     let shown = world.plimsoll(["status", "--env", "cluster"]).exits(0).stdout;
     assert!(shown.contains(&format!("plimsoll deploy {first} --env cluster")), "{shown}");
+    world.plimsoll(["deploy", first.as_str(), "--env", "cluster"]).exits(0);
+
+    // The Service is sent elsewhere.
+    cluster.edit_as("kubectl-edit", "services", "shop", "echo", |object| {
+        object["spec"]["selector"] = serde_json::json!({ "app": "another" });
+    });
+    let drift = world.drift("cluster");
+    let detail = &drift["details"][0];
+    assert_eq!(
+        (&detail["kind"], &detail["object"], &detail["found"], &detail["by"]),
+        (&"traffic".into(), &"service echo".into(), &"app=another".into(), &"kubectl-edit".into()),
+        "{drift:#}"
+    );
+    assert!(detail["at"].is_string() && drift["kinds"]["traffic"] == 1, "{drift:#}");
+    let shown = world.plimsoll(["status", "--env", "cluster"]).exits(0).stdout;
+    assert!(shown.contains("`kubectl edit service echo`"), "{shown}");
 }
 
 #[test]

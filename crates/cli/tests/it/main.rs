@@ -29,6 +29,7 @@ mod pairs;
 mod rebuild;
 mod release;
 mod schema;
+mod served;
 mod telemetry;
 mod traffic;
 mod watch;

@@ -106,7 +106,8 @@ fn selected(home: &Workload, service: &Service, object: &str) -> Result<(), Kube
     Ok(())
 }
 
-fn words(labels: &BTreeMap<String, String>) -> String {
+/// Labels as a person writes them.
+pub(crate) fn words(labels: &BTreeMap<String, String>) -> String {
     if labels.is_empty() {
         return "no label".into();
     }

@@ -1,16 +1,40 @@
-//! What runs against what should run, by digest (DEP-8). Pure, but for the
-//! look itself.
+//! What runs against what should run, by digest, and whether the Service sends
+//! its requests there (DEP-8).
 
-use std::collections::BTreeMap;
+mod compare;
+mod service;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use plimsoll_model::{Digest, Release};
 use serde::Serialize;
 
 use crate::KubernetesTarget;
+use crate::api::Kind;
 use crate::error::KubernetesError;
-use crate::observe::{digest_in, digest_of, running_digest};
-use crate::view::{Slot, View, is_ready, matches, uid};
+use crate::target::query_of;
+use crate::view::{View, matches, uid};
+
+/// What the ledger says of an environment.
+#[derive(Debug, Clone, Copy)]
+pub struct Recorded<'a> {
+    /// What should run; none before the first rollout has ended.
+    pub current: Option<&'a Release>,
+    /// The digests that were rolled out before.
+    pub earlier: &'a [Digest],
+    /// A rollout that has begun and has no end.
+    pub rollout: Option<Moving<'a>>,
+}
+
+/// A rollout on its way: what it brings may run beside what should run.
+#[derive(Debug, Clone, Copy)]
+pub struct Moving<'a> {
+    /// What it brings.
+    pub to: &'a Release,
+    /// How many pods may be missing meanwhile.
+    pub max_unavailable: u32,
+}
 
 /// One pod, as it runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -83,6 +107,44 @@ pub enum Drift {
         /// How many are ready with the right image.
         found: u32,
     },
+    /// The Service does not send its requests to the pods that should have them.
+    Service {
+        /// Its name.
+        service: String,
+        /// In which way.
+        way: Astray,
+        /// What should be.
+        expected: String,
+        /// What is.
+        found: String,
+        /// The field manager that did it, where the cluster knows.
+        by: Option<String>,
+        /// When, where the cluster knows.
+        at: Option<Timestamp>,
+    },
+}
+
+/// Where a Service's requests go instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Astray {
+    /// There is no such Service.
+    Gone,
+    /// Its selector does not match the labels of the workload's pods.
+    Selector,
+    /// No ready pod is behind it.
+    Nobody,
+    /// To pods of which none runs what should run.
+    Elsewhere,
+}
+
+/// Something that is not as recorded because a rollout is on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OfRollout {
+    /// `deployment payouts`, `pod payouts-7c9f`.
+    pub object: String,
+    /// The image it asks for or runs.
+    pub image: String,
 }
 
 /// What runs, and how that differs from what should.
@@ -96,92 +158,40 @@ pub struct DriftFacts {
     pub pods: Vec<RunningPod>,
     /// The differences; empty when all is as recorded.
     pub drift: Vec<Drift>,
+    /// What the rollout on its way explains.
+    pub of_rollout: Vec<OfRollout>,
 }
 
 impl KubernetesTarget {
-    /// Compares what runs with what the ledger says should. `earlier` are the
-    /// digests that were rolled out before.
+    /// Compares what runs with what the ledger says should.
     ///
     /// # Errors
     /// When the cluster cannot be asked: never "no drift" instead.
-    pub async fn drift(&self, expected: &Release, earlier: &[Digest]) -> Result<DriftFacts, KubernetesError> {
+    pub async fn drift(&self, recorded: &Recorded<'_>) -> Result<DriftFacts, KubernetesError> {
         let mut view = self.view().await?;
         view.home = Some(self.workload().await?);
-        Ok(facts(&view, &self.options().container, expected, earlier))
+        self.strangers(&mut view).await?;
+        Ok(compare::facts(&view, self.options(), recorded))
     }
-}
 
-/// The comparison.
-pub(crate) fn facts(view: &View, container: &str, expected: &Release, earlier: &[Digest]) -> DriftFacts {
-    let receiving = view.receiving();
-    let selector = view.selector();
-    let Some(home) = &view.home else {
-        let (workload, image) = (String::new(), String::new());
-        return DriftFacts { workload, image, pods: Vec::new(), drift: Vec::new() };
-    };
-    let object = format!("{} {}", home.kind(), home.name());
-    let image = home.image(container).unwrap_or_default().to_owned();
-    let mut drift = Vec::new();
-    if image != expected.image.to_string() {
-        let by = home.image_changed_by(container);
-        drift.push(Drift::ChangedByHand {
-            object: object.clone(),
-            expected: expected.image.to_string(),
-            found: image.clone(),
-            by: by.as_ref().map(|by| by.manager.clone()),
-            at: by.and_then(|by| by.at),
-        });
+    /// Takes in pods that the Service selects and the workload does not.
+    async fn strangers(&self, view: &mut View) -> Result<(), KubernetesError> {
+        let selector = view.selector();
+        let known = |id: &&str| view.pods.iter().any(|pod| uid(&pod.metadata) == *id);
+        let labels = view.home.as_ref().map(crate::Workload::pod_labels);
+        let to_ours = matches(&selector, labels.as_ref()) && view.receiving().iter().all(known);
+        // An empty selector is none, and not everybody.
+        if selector.is_empty() || to_ours {
+            return Ok(());
+        }
+        let query = query_of(&LabelSelector { match_labels: Some(selector), match_expressions: None });
+        for pod in self.api().list::<Pod>(Kind::POD, &query).await?.items {
+            if !view.pods.iter().any(|other| uid(&other.metadata) == uid(&pod.metadata)) {
+                view.pods.push(pod);
+            }
+        }
+        Ok(())
     }
-    let mut pods = Vec::new();
-    let mut ready_as_expected = 0;
-    for pod in &view.pods {
-        let slot = view.slot_of(pod);
-        let serving = receiving.contains(uid(&pod.metadata));
-        // Others that the workload's selector happens to match, and no user reaches.
-        if slot.is_none() && !(serving || matches(&selector, pod.metadata.labels.as_ref())) {
-            continue;
-        }
-        if pod.metadata.deletion_timestamp.is_some() {
-            continue;
-        }
-        let spec = pod.spec.as_ref();
-        let told_image = spec
-            .and_then(|spec| spec.containers.iter().find(|c| c.name == container))
-            .and_then(|c| c.image.clone())
-            .unwrap_or_default();
-        let (told, running) = (digest_in(&told_image), running_digest(pod, container));
-        let name = pod.metadata.name.clone().unwrap_or_default();
-        let digest = digest_of(pod, container);
-        let is_expected = digest == Some(expected.digest());
-        if slot.is_none() || !(is_expected || digest.is_some_and(|d| earlier.contains(&d))) {
-            let owner = crate::view::controller(&pod.metadata);
-            let made_by = owner.filter(|_| slot.is_none()).map(|o| format!("{} {}", o.kind, o.name));
-            drift.push(Drift::Extra { pod: name.clone(), image: told_image.clone(), made_by });
-        } else if let Some(digest) = digest.filter(|_| !is_expected) {
-            drift.push(Drift::Older { pod: name.clone(), digest });
-        }
-        if let (Some(told), Some(running)) = (told, running)
-            && told != running
-        {
-            drift.push(Drift::Differs { pod: name.clone(), expected: told, found: running });
-        }
-        let ready = is_ready(pod);
-        ready_as_expected += u32::from(ready && is_expected && slot == Some(Slot::Home));
-        pods.push(RunningPod {
-            pod: name,
-            node: spec.and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
-            image: told_image,
-            told,
-            running,
-            ready,
-            serving,
-            since: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
-        });
-    }
-    if ready_as_expected < home.replicas() {
-        drift.push(Drift::Missing { expected: home.replicas(), found: ready_as_expected });
-    }
-    DriftFacts { workload: object, image, pods, drift }
 }
 
 impl std::fmt::Display for Drift {
@@ -189,10 +199,7 @@ impl std::fmt::Display for Drift {
         match self {
             Self::ChangedByHand { object, expected, found, by, at } => {
                 write!(f, "{object} asks for {found} and not {expected}")?;
-                if let Some(by) = by {
-                    write!(f, "; changed by {by}")?;
-                }
-                at.map_or(Ok(()), |at| write!(f, " at {at}"))
+                who(f, by.as_deref(), *at)
             }
             Self::Differs { pod, expected, found } => {
                 write!(f, "pod {pod} runs {} and was told {}", found.short(), expected.short())
@@ -205,22 +212,26 @@ impl std::fmt::Display for Drift {
                 write!(f, "pod {pod} runs {image}, which was never rolled out")
             }
             Self::Missing { expected, found } => write!(f, "{found} of {expected} pods are ready"),
+            Self::Service { service, way, expected, found, by, at } => {
+                match way {
+                    Astray::Gone => write!(f, "there is no service {service}, so nobody receives requests"),
+                    Astray::Selector => {
+                        write!(f, "service {service} selects {found}, and the pods have {expected}")
+                    }
+                    Astray::Nobody => write!(f, "no ready pod is behind service {service}"),
+                    Astray::Elsewhere => {
+                        write!(f, "service {service} sends requests to {found} and not to {expected}")
+                    }
+                }?;
+                who(f, by.as_deref(), *at)
+            }
         }
     }
 }
 
-/// How many of each kind, for a metric.
-pub fn counted(drift: &[Drift]) -> BTreeMap<&'static str, usize> {
-    let mut counts = BTreeMap::new();
-    for one in drift {
-        let kind = match one {
-            Drift::ChangedByHand { .. } => "changed_by_hand",
-            Drift::Differs { .. } => "differs",
-            Drift::Older { .. } => "older",
-            Drift::Extra { .. } => "extra",
-            Drift::Missing { .. } => "missing",
-        };
-        *counts.entry(kind).or_insert(0) += 1;
+fn who(f: &mut std::fmt::Formatter<'_>, by: Option<&str>, at: Option<Timestamp>) -> std::fmt::Result {
+    if let Some(by) = by {
+        write!(f, "; changed by {by}")?;
     }
-    counts
+    at.map_or(Ok(()), |at| write!(f, " at {at}"))
 }

@@ -22,7 +22,7 @@ mod workload;
 
 pub use api::client;
 pub use diagnosis::{Finding, diagnose, event_lines, not_created};
-pub use drift::{Drift, DriftFacts, RunningPod, counted};
+pub use drift::{Astray, Drift, DriftFacts, Moving, OfRollout, Recorded, RunningPod};
 pub use error::{KubernetesError, Operation};
 pub use init::{Purpose, Rule, Settings, manifests, rules};
 pub use job::{JobEnd, JobSpec};

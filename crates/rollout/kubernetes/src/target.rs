@@ -24,6 +24,7 @@ use crate::workload::Workload;
 pub use survey::Survey;
 
 use lists::Lists;
+pub(crate) use lists::query_of;
 use look::Gathered;
 pub use metrics::{MetricsAt, ServingPod, SideBySide};
 

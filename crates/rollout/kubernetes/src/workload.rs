@@ -212,7 +212,8 @@ impl Workload {
 
     /// Who set the container's image last, other than us.
     pub fn image_changed_by(&self, container: &str) -> Option<ChangedBy> {
-        image_changed_by(self.meta().managed_fields.as_deref().unwrap_or_default(), container)
+        let entries = self.meta().managed_fields.as_deref().unwrap_or_default();
+        newest(entries.iter().filter(|entry| owns_image(entry, container)))
     }
 }
 
@@ -236,17 +237,26 @@ fn is_ours(entry: &ManagedFieldsEntry) -> bool {
     entry.manager.as_deref() == Some(crate::names::FIELD_MANAGER)
 }
 
-/// Whether an entry has `spec.template.spec.containers[name].image`.
-fn owns_image(entry: &ManagedFieldsEntry, container: &str) -> bool {
-    let key = format!("k:{}", serde_json::json!({ "name": container }));
-    let path = ["f:spec", "f:template", "f:spec", "f:containers", key.as_str(), "f:image"];
+/// Whether an entry has a field (`f:spec`, `f:selector`).
+fn owns(entry: &ManagedFieldsEntry, path: &[&str]) -> bool {
     let fields = entry.fields_v1.as_ref();
     fields.is_some_and(|fields| path.iter().try_fold(&fields.0, |at, part| at.get(part)).is_some())
 }
 
-/// The owner of `spec.template.spec.containers[name].image` that is not us.
-fn image_changed_by(entries: &[ManagedFieldsEntry], container: &str) -> Option<ChangedBy> {
-    let owners = entries.iter().filter(|entry| !is_ours(entry) && owns_image(entry, container));
+/// The same of `spec.template.spec.containers[name].image`.
+fn owns_image(entry: &ManagedFieldsEntry, container: &str) -> bool {
+    let key = format!("k:{}", serde_json::json!({ "name": container }));
+    owns(entry, &["f:spec", "f:template", "f:spec", "f:containers", key.as_str(), "f:image"])
+}
+
+/// The newest owner of a field that is not us.
+pub(crate) fn changed_by(entries: Option<&[ManagedFieldsEntry]>, path: &[&str]) -> Option<ChangedBy> {
+    newest(entries.unwrap_or_default().iter().filter(|entry| owns(entry, path)))
+}
+
+/// The newest of these that is not us.
+fn newest<'a>(entries: impl Iterator<Item = &'a ManagedFieldsEntry>) -> Option<ChangedBy> {
+    let owners = entries.filter(|entry| !is_ours(entry));
     let newest = owners.max_by_key(|entry| entry.time.as_ref().map(|time| time.0))?;
     Some(ChangedBy {
         manager: newest.manager.clone().unwrap_or_else(|| "an unknown manager".into()),

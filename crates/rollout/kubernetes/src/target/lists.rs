@@ -170,7 +170,7 @@ impl KubernetesTarget {
 }
 
 /// A label selector as a query.
-pub(super) fn query_of(selector: &LabelSelector) -> String {
+pub(crate) fn query_of(selector: &LabelSelector) -> String {
     let mut parts: Vec<String> = Vec::new();
     for (key, value) in selector.match_labels.iter().flatten() {
         parts.push(format!("{key}={value}"));

@@ -2,11 +2,11 @@
 
 use plimsoll_model::{Diagnose as _, Strategy};
 use plimsoll_rollout_core::machine::End;
-use plimsoll_rollout_kubernetes::{Drift, KubernetesTarget, Options};
+use plimsoll_rollout_kubernetes::{KubernetesTarget, Options};
 use plimsoll_testkit_cluster::Settings;
 use serde_json::json;
 
-use crate::scene::{Scene, release};
+use crate::scene::Scene;
 
 async fn refused(scene: &Scene, change: impl FnOnce(&mut Options)) -> (String, String) {
     let mut options = scene.options();
@@ -70,30 +70,4 @@ async fn the_role_is_enough_and_what_is_not_allowed_is_named() {
     assert_eq!(stop.code, "DEP-112");
     let named = stop.reason.contains("not allowed: patch deployments payouts") && stop.reason.contains(rule);
     assert!(named, "{}", stop.reason);
-}
-
-#[tokio::test]
-async fn drift_is_told_with_who_and_when() {
-    let scene = Scene::new();
-    scene.roll(scene.record(Strategy::Rolling, Some(1), 9)).await.unwrap();
-    scene.cluster.advance(60_000);
-    let target = scene.target();
-    let facts = target.drift(&release(9), &[release(1).digest()]).await.unwrap();
-    assert_eq!(facts.drift, [], "{facts:#?}");
-    assert_eq!(facts.pods.len(), 3);
-    assert!(facts.pods.iter().all(|pod| pod.serving && pod.told == Some(release(9).digest())));
-
-    scene.cluster.edit_as("kubectl-set", "deployments", "shop", "payouts", |object| {
-        object["spec"]["template"]["spec"]["containers"][0]["image"] = json!(release(1).image.to_string());
-    });
-    scene.cluster.advance(60_000);
-    let facts = scene.target().drift(&release(9), &[release(1).digest()]).await.unwrap();
-    let Some(Drift::ChangedByHand { by, at, found, .. }) = facts.drift.first() else { panic!("{facts:#?}") };
-    assert_eq!(
-        (by.as_deref(), at.is_some(), found),
-        (Some("kubectl-set"), true, &release(1).image.to_string())
-    );
-    let older = facts.drift.iter().filter(|drift| matches!(drift, Drift::Older { .. })).count();
-    assert_eq!(older, 3);
-    assert!(facts.drift.contains(&Drift::Missing { expected: 3, found: 0 }));
 }

@@ -4,6 +4,7 @@
 
 mod access;
 mod comparing;
+mod drift;
 mod faults;
 mod jobs;
 mod killed;
