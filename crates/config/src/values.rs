@@ -238,12 +238,16 @@ pub(crate) fn label(node: &Node) -> Result<String, Fault> {
     if is_label(text) { Ok(text.into()) } else { Err(Fault::expected(WHAT)) }
 }
 
+/// Whether a Kubernetes object may be called so: labels with dots between them.
+pub(crate) fn is_object_name(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_label)
+}
+
 /// Name of a Kubernetes object: labels joined by `.`.
 pub(crate) fn object_name(node: &Node) -> Result<String, Fault> {
     const WHAT: &str = "the name of a Kubernetes object";
     let text = str_of(node, WHAT)?;
-    let good = text.len() <= 253 && text.split('.').all(is_label);
-    if good { Ok(text.into()) } else { Err(Fault::expected(WHAT)) }
+    if is_object_name(text) { Ok(text.into()) } else { Err(Fault::expected(WHAT)) }
 }
 
 /// Whether git would take this as a branch's name (git-check-ref-format, the

@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::Path;
 
-use plimsoll_config::init::{Found, Language, inspect, template};
-use plimsoll_config::{Config, ImageSource, Overlays};
+use plimsoll_config::init::{Found, Language, Manifests, ServiceFound, WorkloadFound, inspect, template};
+use plimsoll_config::{Config, ImageSource, Kubernetes, Overlays, Target};
 
 fn load(found: &Found) -> Config {
     let text = template(found);
@@ -95,6 +95,22 @@ fn whatever_is_found_the_file_loads() {
                 language,
                 branch: Some(text.into()),
                 remote: Some(format!("git@host:{text}")),
+                manifests: Manifests {
+                    workloads: vec![WorkloadFound {
+                        path: format!("k8s/{text}.yaml"),
+                        kind: "Deployment".into(),
+                        name: text.into(),
+                        namespace: Some(text.into()),
+                        containers: vec![text.into()],
+                        labels: [("app".to_owned(), text.to_owned())].into(),
+                    }],
+                    services: vec![ServiceFound {
+                        path: text.into(),
+                        name: text.into(),
+                        selector: [("app".to_owned(), text.to_owned())].into(),
+                        ..ServiceFound::default()
+                    }],
+                },
                 ..Found::default()
             };
             load(&found);
@@ -133,6 +149,7 @@ fn repositories_are_looked_into() {
             migrations: Some("migrations".into()),
             branch: Some("main".into()),
             remote: Some("https://git.example/acme/api.git".into()),
+            manifests: Manifests::default(),
         }
     );
     put("rust/.git/worktrees/wt/HEAD", "ref: refs/heads/topic/x\n");
@@ -154,4 +171,93 @@ fn repositories_are_looked_into() {
     assert_eq!(load(&look("py")).project.service.name, "pay-outs");
     put("broken/package.json", "{");
     assert_eq!(load(&look("broken")).project.service.name, "broken");
+}
+
+/// The names of the only environment on a cluster, and what it is called.
+fn cluster(config: &Config) -> (&str, &Kubernetes) {
+    let on_cluster = config.environments.values().filter_map(|environment| match &environment.target {
+        Target::Kubernetes(kubernetes) => Some((environment.name.as_str(), kubernetes)),
+        _ => None,
+    });
+    let all: Vec<_> = on_cluster.collect();
+    assert_eq!(all.len(), 1, "{all:?}");
+    all[0]
+}
+
+const DEPLOYMENT: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: payouts-api, namespace: shop}\nspec:\n  \
+     template:\n    metadata: {labels: {app: payouts, tier: web}}\n    spec:\n      containers:\n      - {name: proxy, \
+     image: envoy}\n      - {name: payouts, image: payouts, env: [{name: TOKEN, value: hunter2}]}\n";
+const WORKER: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: alone}\nspec: {template: {metadata: \
+     {labels: {app: alone}}, spec: {containers: [{name: main, image: w}]}}}\n";
+const SERVICES: &str = "---\napiVersion: v1\nkind: Service\nmetadata: {name: other}\nspec: {selector: {app: other}}\n\
+     ---\napiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {password: hunter2}\n---\napiVersion: \
+     v1\nkind: Service\nmetadata: {name: payouts-web}\nspec: {selector: {app: payouts}}\n";
+
+#[test]
+fn manifests_propose_an_environment_with_where_each_name_was_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let put = |path: &str, text: &str| {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    put("payouts/go.mod", "module example.com/payouts\n");
+    put("payouts/deploy/a-worker.yaml", WORKER);
+    put("payouts/deploy/api.yaml", DEPLOYMENT);
+    put("payouts/deploy/services.yml", SERVICES);
+    put("payouts/deploy/broken.yaml", "a: [");
+    put("payouts/deploy/chart/Chart.yaml", "name: x\n");
+    put("payouts/deploy/chart/templates/d.yaml", &WORKER.replace("alone", "{{ .Release.Name }}"));
+    let found = inspect(&dir.path().join("payouts"));
+    let text = template(&found);
+    let section = &text[text.find("# From").unwrap()..];
+    assert_eq!(
+        section,
+        r#"# From the manifests here: Deployment payouts-api in deploy/api.yaml.
+# There are others: Deployment alone in deploy/a-worker.yaml.
+# `plimsoll doctor` tells whether a rollout could begin there.
+[environments.production]
+repository = "canonical"
+target     = "kubernetes"
+strategy   = "rolling"         # or "blue-green"
+
+[environments.production.kubernetes]
+# context    = "…"               # which cluster; without it, the kubeconfig's current one
+namespace  = "shop"              # deploy/api.yaml
+deployment = "payouts-api"       # Deployment in deploy/api.yaml
+container  = "payouts"           # of proxy, payouts
+service    = "payouts-web"       # selects its pods, in deploy/services.yml
+"#
+    );
+    assert!(!text.contains("hunter2") && !text.contains("Release.Name"), "{text}");
+    let config = load(&found);
+    let (name, kubernetes) = cluster(&config);
+    assert_eq!((name, kubernetes.namespace.as_str()), ("production", "shop"));
+    let names = [&kubernetes.deployment, &kubernetes.container, &kubernetes.service];
+    assert_eq!(names, ["payouts-api", "payouts", "payouts-web"]);
+    assert_eq!(config.environments.len(), 2, "the one on this machine stays");
+
+    // The folder says which environment, the kustomization beside it which namespace.
+    put(
+        "kust/kustomize/overlays/staging/kustomization.yaml",
+        "namespace: shop-staging\nresources: [d.yaml]\n",
+    );
+    put("kust/kustomize/overlays/staging/d.yaml", WORKER);
+    let found = inspect(&dir.path().join("kust"));
+    let config = load(&found);
+    let (name, kubernetes) = cluster(&config);
+    assert_eq!((name, kubernetes.namespace.as_str()), ("staging", "shop-staging"));
+    assert_eq!((kubernetes.deployment.as_str(), kubernetes.container.as_str()), ("alone", "main"));
+    assert!(template(&found).contains("no manifest has a Service that selects its pods"));
+
+    put(
+        "json/k8s/all.json",
+        r#"{"kind": "List", "items": [{"kind": "StatefulSet", "metadata": {"name": "books"},
+            "spec": {"template": {"spec": {"containers": [{"name": "books"}]}}}}]}"#,
+    );
+    let found = inspect(&dir.path().join("json"));
+    assert!(template(&found).contains("# StatefulSet in k8s/all.json"), "{}", template(&found));
+    put("none/k8s/secret.yaml", SERVICES);
+    let found = inspect(&dir.path().join("none"));
+    assert!(!template(&found).contains("kubernetes"), "{}", template(&found));
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::{Found, Language};
 
-/// Looks into `dir`: file names and a few manifests, at most 1 MiB each.
+/// Looks into `dir`: file names and some manifests, at most 1 MiB each.
 pub fn inspect(dir: &Path) -> Found {
     let folder = dir.canonicalize().ok().and_then(|dir| Some(dir.file_name()?.to_str()?.to_owned()));
     let first = |names: &[&str], fits: &dyn Fn(&Path) -> bool| {
@@ -26,10 +26,12 @@ pub fn inspect(dir: &Path) -> Found {
         }),
         branch: branch(dir),
         remote: remote(dir),
+        manifests: super::manifests::look(dir),
     }
 }
 
-fn read(path: &Path) -> Option<String> {
+/// A file of at most so many bytes, where it is text.
+pub(super) fn read(path: &Path) -> Option<String> {
     let mut text = String::new();
     if !path.is_file() {
         return None;

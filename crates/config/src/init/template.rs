@@ -32,6 +32,9 @@ pub fn template(found: &Found) -> String {
         ));
     }
     add(environments());
+    if let Some(cluster) = super::cluster::environment(found, &name) {
+        add(cluster);
+    }
     text.truncate(text.trim_end().len());
     text.push('\n');
     text
@@ -166,6 +169,6 @@ fn native(command: &str, env: &str, from: &str, to: &str, name: &str) -> String 
 }
 
 /// A TOML basic string.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     toml::Value::String(text.chars().filter(|c| !c.is_control()).collect()).to_string()
 }
