@@ -177,6 +177,16 @@ pub enum PipelineError {
         #[source]
         source: std::io::Error,
     },
+    /// A file is larger than what is read of one.
+    #[error("{path} is too large for a document")]
+    MaterialSize {
+        /// Which.
+        path: PathBuf,
+        /// Its bytes; where it has no size of its own, one more than is read.
+        found: u64,
+        /// The most that is read.
+        allowed: u64,
+    },
     /// No advisories are named.
     #[error("no advisories are named to scan against")]
     NoAdvisories,
@@ -236,6 +246,7 @@ impl Diagnose for PipelineError {
             | Self::NothingSigns
             | Self::NoMaterial { .. }
             | Self::Material { .. }
+            | Self::MaterialSize { .. }
             | Self::NoAdvisories
             | Self::NothingKnown { .. }
             | Self::NotInStore { .. } => Class::Usage,
@@ -272,7 +283,7 @@ impl Diagnose for PipelineError {
             Self::ImageUnknown { .. } => "PIP-014",
             Self::NoProject { .. } => "PIP-015",
             Self::NothingSigns => "PIP-016",
-            Self::NoMaterial { .. } | Self::Material { .. } => "PIP-017",
+            Self::NoMaterial { .. } | Self::Material { .. } | Self::MaterialSize { .. } => "PIP-017",
             Self::NoAdvisories => "PIP-018",
             Self::Credentials { .. } => "SCN-010",
             Self::NotScanned { .. } => "SCN-011",
@@ -289,6 +300,7 @@ impl Diagnose for PipelineError {
         match self {
             Self::StoreMismatch { expected, .. } => Some(expected.clone()),
             Self::Locked { .. } => Some("nobody else at work there".into()),
+            Self::MaterialSize { allowed, .. } => Some(format!("at most {allowed} bytes")),
             Self::NotHeld { .. } => Some("a rollout of this commit that waits for a person".into()),
             Self::Credentials { .. } | Self::NotScanned { .. } => {
                 Some("an image that anybody who may pull it may read".into())
@@ -301,6 +313,7 @@ impl Diagnose for PipelineError {
         match self {
             Self::StoreMismatch { found, .. } | Self::NoConfiguration { found, .. } => Some(found.clone()),
             Self::Locked { holder, .. } => Some(holder.clone()),
+            Self::MaterialSize { found, .. } => Some(format!("{found} bytes")),
             Self::NotHeld { held, .. } => {
                 Some(held.as_ref().map_or("none".into(), |sha| format!("one of {sha}")))
             }
@@ -349,6 +362,9 @@ impl Diagnose for PipelineError {
             }
             Self::NoMaterial { .. } => "nothing was touched; write a path, a full commit SHA, or `host/path@sha256:…`".into(),
             Self::Material { .. } => "nothing was touched; check the path and its permissions".into(),
+            Self::MaterialSize { .. } => {
+                "nothing was touched; is it an SBOM? Make one of the image: `plimsoll sbom generate IMAGE`".into()
+            }
             Self::NoAdvisories => {
                 "nothing was touched; name a folder of OSV advisories with `--database DIR`, or in [sbom] advisories".into()
             }
@@ -426,8 +442,9 @@ pub const PAGES: &[Page] = &[
         code: "PIP-017",
         name: "material",
         what: "What an SBOM is to be made of cannot be found or read: neither a path here nor an image by digest or full \
-               commit SHA.",
-        why: "A tag can move between two looks; then the SBOM would be of another image than you think.",
+               commit SHA; or it is a document of more than 100 MiB.",
+        why: "A tag can move between two looks; then the SBOM would be of another image than you think. A document is read \
+              whole.",
         how: "Write a path, a full commit SHA, or `host/path@sha256:…`.",
     },
     Page {

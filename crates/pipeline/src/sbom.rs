@@ -1,6 +1,7 @@
 //! `sbom generate`, `diff` and `scan`: of images, files and documents, in a
 //! project or anywhere (SBM-1, SBM-3, SBM-4).
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -16,6 +17,9 @@ use crate::context::Context;
 use crate::error::PipelineError;
 use crate::evidence::{made, scan};
 use crate::image::{Named, fetch};
+
+/// A document of an SBOM may have so many bytes.
+const MOST_DOCUMENT: u64 = 100 << 20;
 
 /// What an SBOM is made or taken of.
 #[derive(Debug, Clone)]
@@ -83,18 +87,34 @@ pub async fn bom(context: Option<&Context>, material: &Material) -> Result<Bom, 
 
 /// A document that is one, else whatever image or directory it is.
 fn of_path(path: &Path) -> Result<Bom, Failure> {
-    const MOST_DOCUMENT: u64 = 100 << 20;
     let failed = |source| PipelineError::Material { path: path.into(), source };
     let metadata = std::fs::metadata(path).map_err(failed)?;
-    if metadata.is_file() && metadata.len() <= MOST_DOCUMENT && begins_like_json(path).map_err(failed)? {
-        return Ok(Bom::parse(&std::fs::read(path).map_err(failed)?)?);
+    if metadata.is_file() && begins_like_json(path).map_err(failed)? {
+        return Ok(Bom::parse(&document(path, MOST_DOCUMENT)?)?);
     }
     Ok(generate(&Source::open(path, None)?, &Options::default())?)
 }
 
+/// All of a document that may have so many bytes, whatever its size is said to be.
+fn document(path: &Path, allowed: u64) -> Result<Vec<u8>, PipelineError> {
+    let failed = |source| PipelineError::Material { path: path.into(), source };
+    let too_large = |found| PipelineError::MaterialSize { path: path.into(), found, allowed };
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let size = file.metadata().map_err(failed)?.len();
+    if size > allowed {
+        return Err(too_large(size));
+    }
+    let mut bytes = Vec::new();
+    file.take(allowed + 1).read_to_end(&mut bytes).map_err(failed)?;
+    match bytes.len() as u64 {
+        size if size > allowed => Err(too_large(size)),
+        _ => Ok(bytes),
+    }
+}
+
 fn begins_like_json(path: &Path) -> std::io::Result<bool> {
     let mut first = [0; 64];
-    let read = std::io::Read::read(&mut std::fs::File::open(path)?, &mut first)?;
+    let read = std::fs::File::open(path)?.read(&mut first)?;
     Ok(first[..read].iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{'))
 }
 
@@ -235,4 +255,31 @@ fn severity(severity: plimsoll_config::Severity) -> Severity {
 pub fn vex_of_ignores(context: &Context, scanned: &Scanned) -> OpenVex {
     let (ignores, today) = (scan::ignores(context), scan::today(scanned.at));
     from_ignores(&ignores, &scanned.report, &scanned.product, context.actor(), scanned.at, today)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use plimsoll_model::Diagnose as _;
+
+    use super::*;
+
+    #[test]
+    fn a_document_is_read_up_to_a_size_and_both_are_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sbom.json");
+        let bom = Bom::default().to_bytes(plimsoll_evidence_sbom::Format::CycloneDx);
+        std::fs::write(&path, &bom).unwrap();
+        assert!(of_path(&path).is_ok());
+        // It takes no room on the disk, and is never read.
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(MOST_DOCUMENT + 1).unwrap();
+        let error = document(&path, MOST_DOCUMENT).unwrap_err();
+        assert_eq!(error.code(), "PIP-017");
+        let (expected, found) = (error.expected().unwrap(), error.found().unwrap());
+        assert_eq!((expected.as_str(), found.as_str()), ("at most 104857600 bytes", "104857601 bytes"));
+        assert!(of_path(&path).unwrap_err().to_string().contains("sbom.json"));
+        // What is said to have no size has one.
+        let endless = document(Path::new("/proc/self/status"), 10).unwrap_err();
+        assert_eq!(endless.found().as_deref(), Some("11 bytes"), "{endless}");
+    }
 }
