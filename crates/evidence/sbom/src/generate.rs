@@ -1,6 +1,6 @@
 //! From an image to its bill of materials.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use plimsoll_oci::Layout;
 
@@ -97,6 +97,12 @@ fn catalog(files: &Files, catalogers: &[Box<dyn Registered>], matcher: &Matcher,
     }));
     warnings.append(&mut declared.warnings);
 
+    // Executables that none of the others has anything to say about are warned of.
+    let others = catalogers.iter().enumerate().filter(|(_, one)| one.name() != language::EXECUTABLE);
+    let mut told: HashSet<&str> = others.flat_map(|(index, _)| facts.paths(index)).collect();
+    told.extend(facts.failed.iter().map(|(path, ..)| path.as_str()));
+    told.extend(files.warnings.iter().map(|(path, _)| path.as_str()));
+
     let mut bom = Bom::default();
     let mut components = Vec::new();
     let mut owners: HashMap<String, String> = HashMap::new();
@@ -107,7 +113,7 @@ fn catalog(files: &Files, catalogers: &[Box<dyn Registered>], matcher: &Matcher,
             continue;
         }
         let mut view = View::new(&files.tree, &owners);
-        view.distribution = bom.distribution.as_ref();
+        (view.distribution, view.told) = (bom.distribution.as_ref(), Some(&told));
         let mut report = Report::new(cataloger.name(), limits.components.saturating_sub(components.len()));
         cataloger.catalog(&view, &found, &mut report);
         let owned = report.owners(|path| view.real_file(path));

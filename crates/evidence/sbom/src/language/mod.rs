@@ -3,6 +3,7 @@
 
 mod dotnet;
 mod elf;
+mod executable;
 mod go;
 mod java;
 pub(crate) mod licence;
@@ -20,6 +21,7 @@ pub(crate) mod testing;
 mod yaml;
 
 use crate::catalog::{Registered, register};
+pub(crate) use executable::NAME as EXECUTABLE;
 
 /// All of them; the order does not matter. Each is wrapped by
 /// [`crate::catalog::register`].
@@ -39,5 +41,6 @@ pub(crate) fn catalogers() -> Vec<Box<dyn Registered>> {
         register(php::LOCKS),
         register(dotnet::Published),
         register(dotnet::LOCKS),
+        register(executable::Executable),
     ]
 }

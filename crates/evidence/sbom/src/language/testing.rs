@@ -55,7 +55,7 @@ pub(crate) fn run<C: Cataloger>(cataloger: &C, files: &[(&str, &[u8])]) -> Outco
     let found: Vec<Found<'_, C::Fact>> =
         facts.iter().map(|(origin, path, fact)| Found { path, origin: *origin, fact }).collect();
     let owners = HashMap::new();
-    let view = View { tree: &tree, owners: &owners, distribution: None };
+    let view = View { tree: &tree, owners: &owners, distribution: None, told: None };
     cataloger.catalog(&view, &found, &mut report);
     Outcome {
         components: report.components,

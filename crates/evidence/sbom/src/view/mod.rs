@@ -7,7 +7,7 @@ mod layers;
 mod read;
 mod tree;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use crate::Limits;
@@ -227,6 +227,11 @@ pub(crate) struct Facts<'a> {
 }
 
 impl Facts<'_> {
+    /// Where one cataloger found something.
+    pub(crate) fn paths(&self, cataloger: usize) -> impl Iterator<Item = &str> {
+        self.by_cataloger[cataloger].iter().map(|(path, _)| path.as_str())
+    }
+
     /// What one cataloger found.
     pub(crate) fn of(&self, cataloger: usize) -> Vec<Found<'_, Fact>> {
         self.by_cataloger[cataloger]
@@ -246,12 +251,14 @@ pub(crate) struct View<'a> {
     pub(crate) owners: &'a HashMap<String, String>,
     /// What `os-release` says.
     pub(crate) distribution: Option<&'a Distribution>,
+    /// Files that some cataloger knows something of, or has tried to.
+    pub(crate) told: Option<&'a HashSet<&'a str>>,
 }
 
 impl<'a> View<'a> {
     /// A view without a distribution.
     pub(crate) fn new(tree: &'a Tree, owners: &'a HashMap<String, String>) -> Self {
-        Self { tree, owners, distribution: None }
+        Self { tree, owners, distribution: None, told: None }
     }
 
     /// The path without symbolic links and without a leading `/`: the one by
@@ -269,6 +276,12 @@ impl<'a> View<'a> {
     pub(crate) fn real_file(&self, path: &str) -> Option<String> {
         let id = self.tree.find(path)?;
         matches!(self.tree.kind(id), Kind::File(_)).then(|| self.tree.path(id))
+    }
+
+    /// Whether a cataloger other than the one that asks knows something of the
+    /// file, or warns about it.
+    pub(crate) fn is_told(&self, path: &str) -> bool {
+        self.told.is_some_and(|told| told.contains(path))
     }
 
     /// Package URL, without qualifiers, of the operating system package that

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use plimsoll_evidence_sbom::{Options, Scope, Source, generate};
+use plimsoll_evidence_sbom::{Format, Options, Scope, Source, generate};
 use plimsoll_oci::{Manifest, UnpackOptions, export_oci_archive, unpack_image};
 
 use crate::laboratory::{Image, Layer, STATUS, names, warnings};
@@ -182,4 +182,25 @@ fn a_damaged_image_is_an_error_not_an_empty_sbom() {
     std::fs::remove_file(&path).unwrap();
     let error = generate(&image.source(), &Options::default()).unwrap_err();
     assert_eq!(plimsoll_model::Diagnose::code(&error), "OCI-005", "{error:?}");
+}
+
+/// A program in C that was linked statically leaves no trace of what is in it.
+#[test]
+fn an_executable_that_nobody_knows_anything_of_is_said_to_be_one() {
+    let mut program = b"\x7fELF\x02\x01\x01".to_vec();
+    program.resize(64, 0);
+    (program[16], program[24]) = (2, 1);
+    let said = "an executable without package data: what was linked into it is not known";
+    let alone = Image::of([Layer::new().program("app", &program)]).bom();
+    assert_eq!((names(&alone).len(), warnings(&alone)), (0, vec![format!("/app: elf: {said}")]));
+    assert!(String::from_utf8(alone.to_bytes(Format::CycloneDx)).unwrap().contains(said));
+
+    // A package answers for its own; one that is gone again is none.
+    let owned = Layer::new()
+        .deb(&at("tool"), "tool", "1")
+        .file(&at("tool.md5sums"), "0123456789abcdef0123456789abcdef  usr/bin/tool\n")
+        .program("usr/bin/tool", &program)
+        .program("gone", &program);
+    let bom = Image::of([owned, Layer::new().file(".wh.gone", "")]).bom();
+    assert_eq!((names(&bom), warnings(&bom)), (vec!["tool 1".to_owned()], Vec::new()));
 }
