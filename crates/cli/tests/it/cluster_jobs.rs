@@ -61,8 +61,12 @@ fn a_job_runs_the_migrations_before_the_release_starts_and_is_recorded() {
     let fails = Behaviour::exits_after(300, 4).with_log(&["relation \"payouts\" does not exist"]);
     migrates(&world, &cluster, &second, fails);
     let failed = world.plimsoll(["deploy", second.as_str(), "--env", "cluster"]).exits(1);
-    let failed =
-        failed.says(&["DEP-108", "status 4", "relation \"payouts\" does not exist", "kubectl logs job/"]);
+    let failed = failed.says(&[
+        "DEP-108",
+        "status 4",
+        "relation \"payouts\" does not exist",
+        "kubectl --context test -n shop logs job/",
+    ]);
     assert!(runs(&cluster, &first) && failed.took.as_secs() < 20, "{failed:?}");
     assert_eq!(recorded(&world, "migrations.job")[1]["succeeded"], false);
 
@@ -144,4 +148,30 @@ fn a_step_that_has_to_wait_is_refused_or_left_out_of_the_list() {
     assert!(env.contains(&("PLIMSOLL_MIGRATIONS_WAITING".into(), "0002_fax.sql".into())), "{env:?}");
     let waiting = recorded(&world, "migrations.applied")[1]["waiting"].clone();
     assert_eq!(waiting[0]["path"], "0002_fax.sql", "{waiting:#}");
+}
+
+/// Through the binary: what happened, what is not known, and what to type.
+#[test]
+fn a_job_that_is_deleted_by_hand_ends_the_deployment_and_says_what_is_not_known() {
+    let mut world = World::new();
+    let cluster = with_job(&world, "", "");
+    let first = world.built("first", "well");
+    let works = Behaviour::completes_after(3_000_000).with_log(&["applying 0001"]);
+    migrates(&world, &cluster, &first, works);
+    let running = world.start(world.command(["deploy", first.as_str(), "--env", "cluster"]));
+    let runs_now = || {
+        let pods = cluster.list("pods", "shop");
+        pods.iter().any(|pod| {
+            pod["metadata"]["labels"]["plimsoll.dev/job"].is_string() && pod["status"]["phase"] == "Running"
+        })
+    };
+    until("the Job's pod runs", runs_now);
+    let job = cluster.list("jobs", "shop")[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    cluster.delete("jobs", "shop", &job).unwrap();
+    let failed = running.wait().exits(1);
+    failed.says(&["DEP-108", "somebody deleted it while it was waited for", "is not known"]);
+    let events = recorded(&world, "migrations.job");
+    assert_eq!(events[0]["succeeded"], false);
+    assert!(events[0]["reason"].as_str().unwrap().contains("is not known"), "{events:#?}");
+    assert!(!runs(&cluster, &first));
 }

@@ -1,6 +1,8 @@
 //! Runs the migrations of a release where its database is: as a Job of the
 //! cluster, with the release's own image (DEP-2, MIG-2).
 
+use std::time::Duration;
+
 use plimsoll_config::MigrateJob;
 use plimsoll_decision::{PendingMigration, SchemaFacts};
 use plimsoll_model::{Event, Failure};
@@ -15,6 +17,9 @@ use crate::{Step, blocking};
 const PURPOSE: &str = "migrate";
 /// A variable's text may be this long: Linux takes 128 KiB.
 const LONGEST_LIST: usize = 100_000;
+/// An API server that does not answer is waited for as long as the Job may take,
+/// and at least this long.
+const AWAY_AT_LEAST: Duration = Duration::from_secs(120);
 
 /// The Job of one deployment.
 pub(crate) struct MigrationsJob<'a> {
@@ -51,6 +56,8 @@ impl<'a> MigrationsJob<'a> {
             args: configured.args.clone(),
             env,
             deadline_sec: u32::try_from(configured.timeout.as_secs()).unwrap_or(u32::MAX),
+            grace: Duration::from_secs(plan.deadlines.probe_grace_sec.into()),
+            away: configured.timeout.max(AWAY_AT_LEAST),
         };
         let environment = plan.environment.clone();
         Self { context, cluster, environment, only_listed: configured.only_listed, spec }
@@ -75,9 +82,9 @@ impl<'a> MigrationsJob<'a> {
                 step.finish(format!("job {job} did its work"));
                 Ok(self.write_down(job, String::new(), last_lines).await?)
             }
-            Err(KubernetesError::Job { job, reason, last_lines }) => {
+            Err(KubernetesError::Job { job, reason, last_lines, next }) => {
                 self.write_down(job.clone(), reason.clone(), last_lines.clone()).await?;
-                let error = KubernetesError::Job { job, reason, last_lines: last_lines.clone() };
+                let error = KubernetesError::Job { job, reason, last_lines: last_lines.clone(), next };
                 Err(Failed { last_lines, ..Failed::from(Failure::from(error)) })
             }
             Err(error) => Err(Failure::from(error).into()),

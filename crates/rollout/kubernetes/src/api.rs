@@ -22,7 +22,7 @@ use crate::names::FIELD_MANAGER;
 
 pub use connect::client;
 pub(crate) use connect::{Connection, LOGIN_WITHIN};
-use stream::{change, lines};
+use stream::{Rest, change, lines};
 use transport::parse;
 
 /// A single object may be this large; etcd's own limit is below it.
@@ -192,7 +192,7 @@ impl Api {
         }
         let body = self.open(&operation, Method::GET, &path, None).await?;
         let server = self.connection.server();
-        let lines = lines(body, LARGEST_OBJECT, operation.clone(), server);
+        let lines = lines(body, LARGEST_OBJECT, Rest::CutOff, operation.clone(), server);
         Ok(lines.map(move |line| change(&operation, &line?)).boxed())
     }
 
@@ -304,7 +304,7 @@ impl Api {
             encoded(container)
         );
         let body = self.open(&operation, Method::GET, &path, None).await?;
-        Ok(lines(body, LARGEST_LOG, operation, self.connection.server()).boxed())
+        Ok(lines(body, LARGEST_LOG, Rest::Line, operation, self.connection.server()).boxed())
     }
 
     /// The server's address, for texts.

@@ -311,6 +311,11 @@ pub fn not_created(home: &Workload, sets: &[ReplicaSet]) -> Option<Finding> {
     Some(refused(&said))
 }
 
+/// Somebody keeps a Job from making pods, such as a queue of the cluster's.
+pub(crate) fn suspended() -> Finding {
+    Finding::new(Cause::CannotBeScheduled, "it is suspended (`spec.suspend`)").healing()
+}
+
 /// What the API server says when it does not take a pod.
 pub(crate) fn refused(said: &str) -> Finding {
     let lower = said.to_lowercase();

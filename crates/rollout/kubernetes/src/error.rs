@@ -207,6 +207,8 @@ pub enum KubernetesError {
         reason: String,
         /// The last lines it wrote, oldest first.
         last_lines: Vec<String>,
+        /// What was left, and what to type next.
+        next: String,
     },
 }
 
@@ -421,10 +423,7 @@ impl Diagnose for KubernetesError {
                 "remove that annotation from the workload and deploy again; what runs is not touched by that"
                     .into()
             }
-            Self::Job { job, .. } => format!(
-                "no instance of the release was started; `kubectl logs job/{job}` has all it wrote, as long as \
-                 the Job is kept"
-            ),
+            Self::Job { next, .. } => next.clone(),
         })
     }
 }

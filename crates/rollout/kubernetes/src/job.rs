@@ -1,26 +1,31 @@
 //! Work that has to be done in the cluster before a release starts: a Job with
 //! the release's own image. A Job that fails ends the wait at once.
 
+mod away;
+mod document;
+mod lines;
+mod state;
+mod wait;
+
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Event, Pod};
-use plimsoll_model::{Observer, Progress, Release, Stream};
-use plimsoll_rollout_core::fleet::{LAST_LINES, last_lines};
-use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use k8s_openapi::api::core::v1::Pod;
+use plimsoll_model::{Observer, Progress, Release};
 use tokio::time::Instant;
 
 use crate::KubernetesTarget;
 use crate::api::{Kind, encoded};
-use crate::diagnosis::{self, Finding, diagnose};
+use crate::diagnosis::{self, diagnose};
 use crate::error::KubernetesError;
-use crate::manifest::fingerprint;
 use crate::names;
 use crate::view::uid;
 use crate::watch::{Patience, Watched};
 use crate::workload::Workload;
+
+use away::Away;
+use lines::Lines;
+use wait::{Trouble, Wait};
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -41,6 +46,11 @@ pub struct JobSpec {
     pub env: Vec<(String, String)>,
     /// It is ended when it takes longer.
     pub deadline_sec: u32,
+    /// How long something that may heal keeps it from starting before it is given
+    /// up, and how late the cluster may end it.
+    pub grace: Duration,
+    /// How long an API server that does not answer is waited for.
+    pub away: Duration,
 }
 
 /// A Job that did its work.
@@ -52,335 +62,218 @@ pub struct JobEnd {
     pub last_lines: Vec<String>,
 }
 
-/// How long something that may heal keeps a Job from starting before it is
-/// given up.
-const HEALS_WITHIN: Duration = Duration::from_secs(60);
-/// How long finished Jobs are kept, for whoever reads their output.
-const KEPT_SEC: u32 = 3_600;
 /// How often to look where no change is heard of.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// How long its last lines may take after it ended.
-const LINES_WITHIN: Duration = Duration::from_secs(5);
-/// Lines that wait to be reported.
-const MOST_WAITING: usize = 1_024;
+/// How often a Job is made that somebody else seems to have made, and that is not
+/// there.
+const MOST_CONFLICTS: usize = 40;
+/// How often it is tried to take a Job away.
+const MOST_DELETES: usize = 3;
 
 impl KubernetesTarget {
     /// Runs a Job to its end and reports the lines it writes. Found again when
     /// called again for the same rollout: one that is done is not done twice.
+    /// An API server that is away is waited for.
     ///
     /// # Errors
-    /// [`KubernetesError::Job`] as soon as it failed or cannot start; else when
-    /// the cluster cannot be asked.
+    /// [`KubernetesError::Job`] as soon as it failed, cannot start, was deleted, or
+    /// nobody can tell any more; else when the cluster cannot be asked before there
+    /// is a Job.
     pub async fn run_job(&self, spec: &JobSpec, observer: &dyn Observer) -> Result<JobEnd, KubernetesError> {
-        let home = self.workload().await?;
+        let mut away = Away::new(observer, spec.away);
+        let home = away.through(|| self.workload()).await?;
+        let job = self.made(&home, spec, observer, &mut away).await?;
         let options = self.options();
-        let document = document(&home, &options.container, &options.environment, spec);
-        let name = document["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        let api = self.api();
-        if api.get::<Job>(Kind::JOB, &name).await?.is_none() {
-            self.others_end(spec, observer).await?;
-            match api.create::<Job>(Kind::JOB, &name, &document).await {
-                Ok(_) => {}
-                // Made by an attempt whose answer was lost.
-                Err(error) if error.is_conflict() => {}
-                Err(KubernetesError::Refused { message, .. }) => {
-                    let reason = diagnosis::refused(&message).message;
-                    return Err(KubernetesError::Job { job: name, reason, last_lines: Vec::new() });
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        let name = job.metadata.name.clone().unwrap_or_default();
         let patience = Patience { poll: options.poll, silence: options.silence };
         let by_name = format!("fieldSelector={}", encoded(&format!("metadata.name={name}")));
-        let by_label = format!("labelSelector={}", encoded(&format!("{}={name}", names::JOB)));
-        let jobs = Watched::<Job>::slim(api.clone(), Kind::JOB, by_name, patience);
-        let pods = Watched::<Pod>::slim(api.clone(), Kind::POD, by_label, patience);
-        let wait = Wait { target: self, spec, observer, name, jobs, pods };
+        let wait = Wait {
+            target: self,
+            spec,
+            observer,
+            uid: uid(&job.metadata).to_owned(),
+            jobs: Watched::slim(self.api().clone(), Kind::JOB, by_name, patience),
+            pods: Watched::slim(self.api().clone(), Kind::POD, labelled(&name), patience),
+            name,
+            away,
+            lines: Lines::new(&spec.purpose, observer),
+            trouble: Trouble::default(),
+            overdue: Instant::now() + Duration::from_secs(spec.deadline_sec.into()) + spec.grace,
+        };
         wait.until_it_ends().await
     }
-}
 
-impl KubernetesTarget {
-    /// Waits for Jobs that interrupted rollouts left at work: two at once would be
-    /// in each other's way, and one that is ended in the middle leaves who knows what.
-    async fn others_end(&self, spec: &JobSpec, observer: &dyn Observer) -> Result<(), KubernetesError> {
+    /// The Job, found or made.
+    async fn made(
+        &self,
+        home: &Workload,
+        spec: &JobSpec,
+        observer: &dyn Observer,
+        away: &mut Away<'_>,
+    ) -> Result<Job, KubernetesError> {
         let options = self.options();
-        let of_environment = format!("{}={},{}", names::ENVIRONMENT, options.environment, names::JOB);
-        let query = format!("labelSelector={}", encoded(&of_environment));
+        let document = document::document(home, &options.container, &options.environment, spec);
+        let name = document["metadata"]["name"].as_str().unwrap_or_default();
+        let mut conflicts = 0;
+        loop {
+            if let Some(job) = away.through(|| self.api().get::<Job>(Kind::JOB, name)).await? {
+                return Ok(job);
+            }
+            self.others_end(home, spec, observer, away).await?;
+            match self.api().create::<Job>(Kind::JOB, name, &document).await {
+                Ok(job) => return Ok(job),
+                // Made by an attempt whose answer was lost, or a quota that others
+                // are counted in at the same time: the next look tells.
+                Err(error) if error.is_conflict() && conflicts < MOST_CONFLICTS => conflicts += 1,
+                Err(KubernetesError::Refused { message, .. }) => {
+                    let reason = format!("it cannot be made: {}", diagnosis::refused(&message).message);
+                    let next = "no instance of the release was started, and no migration was run".into();
+                    return Err(KubernetesError::Job {
+                        job: name.into(),
+                        reason,
+                        last_lines: Vec::new(),
+                        next,
+                    });
+                }
+                Err(error) => drop(away.answered(Err::<(), _>(error))?),
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Waits for Jobs of this workload that interrupted rollouts left at work, and
+    /// for what is left of those that somebody deleted: two at once would be in each
+    /// other's way, and one that is ended in the middle leaves who knows what. One
+    /// that never began and cannot is taken away.
+    async fn others_end(
+        &self,
+        home: &Workload,
+        spec: &JobSpec,
+        observer: &dyn Observer,
+        away: &mut Away<'_>,
+    ) -> Result<(), KubernetesError> {
+        let options = self.options();
+        let workload = names::with_suffix(home.name(), "");
+        let (environment, of_workload) = (names::ENVIRONMENT, names::WORKLOAD);
+        let ours = format!("{environment}={},{of_workload}={workload},{}", options.environment, names::JOB);
+        let query = format!("labelSelector={}", encoded(&ours));
         let patience = Patience { poll: options.poll, silence: options.silence };
-        let jobs = Watched::<Job>::slim(self.api().clone(), Kind::JOB, query, patience);
+        let jobs = Watched::<Job>::slim(self.api().clone(), Kind::JOB, query.clone(), patience);
+        let pods = Watched::<Pod>::slim(self.api().clone(), Kind::POD, query, patience);
         let begun = Instant::now();
         let mut said = None;
         loop {
-            let at_work = jobs.items().await?.into_iter().find(|job| end_of(job).is_none());
-            let Some(other) = at_work else { return Ok(()) };
-            let job = other.metadata.name.unwrap_or_default();
-            let rollout = other.metadata.annotations.unwrap_or_default().remove(names::ROLLOUT);
-            let rollout = rollout.unwrap_or_else(|| "nobody knows which rollout".into());
-            if begun.elapsed() >= Duration::from_secs(spec.deadline_sec.into()) {
-                let reason = format!("it is of {rollout} and did not end within {} s", spec.deadline_sec);
-                return Err(KubernetesError::Job { job, reason, last_lines: Vec::new() });
-            }
-            if said.as_ref() != Some(&job) {
-                observer
-                    .report(Progress::Note { text: format!("waiting for job {job} of {rollout} to end") });
-                said = Some(job);
+            let listed = match jobs.items().await {
+                Ok(jobs) => pods.items().await.map(|pods| (jobs, pods)),
+                Err(error) => Err(error),
+            };
+            if let Some((jobs, pods)) = away.answered(listed)? {
+                let Some(other) = Other::among(jobs, pods) else { return Ok(()) };
+                if let Some(why) = other.never_begins(&options.container)
+                    && let Some(job) = &other.job
+                    && self.take_away(job).await.unwrap_or(false)
+                {
+                    let text = format!("{} cannot start and was taken away: {why}", other.words());
+                    observer.report(Progress::Note { text });
+                    continue;
+                }
+                if begun.elapsed() >= Duration::from_secs(spec.deadline_sec.into()) {
+                    let limit = spec.deadline_sec;
+                    let reason = format!("{} did not end within {limit} s", other.words());
+                    let next = format!(
+                        "no instance of the release was started, and no migration of it was run; `{} get jobs,pods -l \
+                         {}={}` shows what is at work",
+                        self.kubectl(),
+                        names::JOB,
+                        other.name
+                    );
+                    return Err(KubernetesError::Job {
+                        job: other.name,
+                        reason,
+                        last_lines: Vec::new(),
+                        next,
+                    });
+                }
+                if said.as_ref() != Some(&other.name) {
+                    observer.report(Progress::Note { text: format!("waiting for {} to end", other.words()) });
+                    said = Some(other.name);
+                }
             }
             tokio::select! {
                 () = jobs.changed() => {}
-                () = tokio::time::sleep(LOOK_EVERY) => {}
-            }
-        }
-    }
-}
-
-struct Wait<'a> {
-    target: &'a KubernetesTarget,
-    spec: &'a JobSpec,
-    observer: &'a dyn Observer,
-    name: String,
-    jobs: Watched<Job>,
-    pods: Watched<Pod>,
-}
-
-/// Ends the reading of lines when it is dropped.
-struct Following(tokio::task::JoinHandle<()>);
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-impl Wait<'_> {
-    async fn until_it_ends(&self) -> Result<JobEnd, KubernetesError> {
-        let (to, mut lines) = mpsc::channel::<String>(MOST_WAITING);
-        let mut following: Option<Following> = None;
-        let mut kept: Vec<String> = Vec::new();
-        let mut in_trouble: Option<Instant> = None;
-        loop {
-            let pod = self.pods.items().await?.into_iter().max_by_key(created);
-            if let Some(pod) = pod.as_ref().filter(|pod| following.is_none() && has_run(pod)) {
-                let (api, name) = (self.target.api().clone(), pod.metadata.name.clone().unwrap_or_default());
-                let (container, to) = (self.target.options().container.clone(), to.clone());
-                following = Some(Following(tokio::spawn(async move {
-                    let Ok(mut stream) = api.follow(&name, &container).await else { return };
-                    while let Some(Ok(line)) = stream.next().await {
-                        if to.send(String::from_utf8_lossy(&line).into_owned()).await.is_err() {
-                            return;
-                        }
-                    }
-                })));
-            }
-            while let Ok(line) = lines.try_recv() {
-                self.said(&mut kept, line);
-            }
-            let job = self.jobs.items().await?.into_iter().next();
-            if let Some(end) = job.as_ref().and_then(end_of) {
-                drop(to);
-                let rest = async {
-                    while let Some(line) = lines.recv().await {
-                        self.said(&mut kept, line);
-                    }
-                };
-                // Nobody writes when the stream could not be opened.
-                let _ = tokio::time::timeout(LINES_WITHIN, rest).await;
-                return self.ended(end, pod.as_ref(), kept).await;
-            }
-            if let Some(finding) = self.trouble(job.as_ref(), pod.as_ref()).await {
-                let since = *in_trouble.get_or_insert_with(Instant::now);
-                if !finding.heals || since.elapsed() >= HEALS_WITHIN {
-                    self.give_up(job.as_ref()).await;
-                    let reason = format!("it cannot start: {}", finding.message);
-                    return Err(KubernetesError::Job { job: self.name.clone(), reason, last_lines: kept });
-                }
-            } else {
-                in_trouble = None;
-            }
-            tokio::select! {
-                () = self.jobs.changed() => {}
-                () = self.pods.changed() => {}
-                Some(line) = lines.recv() => self.said(&mut kept, line),
+                () = pods.changed() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }
     }
 
-    fn said(&self, kept: &mut Vec<String>, line: String) {
-        let Some(text) = last_lines(&line).pop() else { return };
-        self.observer.report(Progress::Line {
-            step: self.spec.purpose.clone(),
-            stream: Stream::Stdout,
-            text: text.clone(),
-        });
-        kept.push(text);
-        if kept.len() > LAST_LINES {
-            kept.remove(0);
-        }
-    }
-
-    async fn ended(
-        &self,
-        end: Result<(), String>,
-        pod: Option<&Pod>,
-        mut kept: Vec<String>,
-    ) -> Result<JobEnd, KubernetesError> {
-        let container = &self.target.options().container;
-        // Nothing was heard while it ran.
-        if kept.is_empty()
-            && let Some(name) = pod.and_then(|pod| pod.metadata.name.as_deref())
-            && let Ok(text) = self.target.api().log(name, container, false, LAST_LINES).await
-        {
-            for line in text.lines() {
-                self.said(&mut kept, line.to_owned());
+    /// Deletes a Job that has not begun, so that it does not start when nobody
+    /// waits for it any more; whether it was, which it is not once it has begun.
+    ///
+    /// # Errors
+    /// It may still be there.
+    async fn take_away(&self, job: &Job) -> Result<bool, KubernetesError> {
+        let name = job.metadata.name.as_deref().unwrap_or_default();
+        let attempt = async || {
+            // What was seen last may be over.
+            let pods = self.api().list::<Pod>(Kind::POD, &labelled(name)).await?.items;
+            if pods.iter().any(|pod| state::has_run(pod, &self.options().container)) {
+                return Ok(false);
             }
-        }
-        match end {
-            Ok(()) => Ok(JobEnd { job: self.name.clone(), last_lines: kept }),
-            Err(said) => {
-                let how = pod.and_then(|pod| diagnose(pod, &[])).map(|finding| finding.message);
-                let reason = how.map_or(said.clone(), |how| format!("{how} ({said})"));
-                Err(KubernetesError::Job { job: self.name.clone(), reason, last_lines: kept })
-            }
-        }
-    }
-
-    /// Why it does not get to run, if so. A process that ended is the Job's
-    /// to judge.
-    async fn trouble(&self, job: Option<&Job>, pod: Option<&Pod>) -> Option<Finding> {
-        let about = match (pod, job) {
-            (Some(pod), _) if has_run(pod) => return None,
-            (Some(pod), _) => uid(&pod.metadata),
-            (None, Some(job)) => uid(&job.metadata),
-            (None, None) => return None,
+            self.api().delete(Kind::JOB, name, uid(&job.metadata)).await.map(|()| true)
         };
-        let selector = encoded(&format!("involvedObject.uid={about}"));
-        let events = self.target.api().list::<Event>(Kind::EVENT, &format!("fieldSelector={selector}")).await;
-        let events = events.map(|listed| listed.items).unwrap_or_default();
-        match pod {
-            Some(pod) => diagnose(pod, &events),
-            None => {
-                let failed = events.iter().find(|event| event.reason.as_deref() == Some("FailedCreate"))?;
-                Some(diagnosis::refused(failed.message.as_deref().unwrap_or_default()))
+        let mut last = attempt().await;
+        for _ in 1..MOST_DELETES {
+            match &last {
+                Err(error) if error.is_transient() => {}
+                _ => break,
             }
+            tokio::time::sleep(LOOK_EVERY).await;
+            last = attempt().await;
         }
-    }
-
-    /// Takes away what would start later, when nobody waits for it any more.
-    async fn give_up(&self, job: Option<&Job>) {
-        let Some(job) = job else { return };
-        if let Err(error) = self.target.api().delete(Kind::JOB, &self.name, uid(&job.metadata)).await {
-            tracing::warn!(job = self.name, %error, "the Job could not be removed");
-        }
+        last
     }
 }
 
-fn created(pod: &Pod) -> Option<jiff::Timestamp> {
-    pod.metadata.creation_timestamp.as_ref().map(|time| time.0)
+/// The query for what is labelled as a Job's.
+fn labelled(job: &str) -> String {
+    format!("labelSelector={}", encoded(&format!("{}={job}", names::JOB)))
 }
 
-/// Whether its container runs or has run.
-fn has_run(pod: &Pod) -> bool {
-    let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
-    statuses.into_iter().flatten().any(|status| {
-        status.state.as_ref().is_some_and(|state| state.running.is_some() || state.terminated.is_some())
-    })
+/// Somebody else's Job, or what is left of one.
+struct Other {
+    name: String,
+    job: Option<Job>,
+    pod: Option<Pod>,
 }
 
-/// How it ended, once it has. Our own condition: a failed Job is at its end.
-fn end_of(job: &Job) -> Option<Result<(), String>> {
-    let conditions = job.status.as_ref()?.conditions.as_ref()?;
-    let is = |kind: &str| conditions.iter().find(|c| c.type_ == kind && c.status == "True");
-    if is("Complete").or_else(|| is("SuccessCriteriaMet")).is_some() {
-        return Some(Ok(()));
+impl Other {
+    fn among(jobs: Vec<Job>, pods: Vec<Pod>) -> Option<Self> {
+        let pods: Vec<Pod> = pods.into_iter().filter(|pod| !state::has_ended(pod)).collect();
+        // One that is being deleted is what its pods are.
+        let mut jobs = jobs.into_iter().filter(|job| state::end_of(job).is_none() && !state::is_leaving(job));
+        let of = |name: &str| pods.iter().find(|pod| state::job_of(pod) == Some(name)).cloned();
+        if let Some(job) = jobs.next() {
+            let name = job.metadata.name.clone().unwrap_or_default();
+            return Some(Self { pod: of(&name), job: Some(job), name });
+        }
+        let name = state::job_of(pods.first()?)?.to_owned();
+        Some(Self { pod: of(&name), job: None, name })
     }
-    // The target comes before its pods are gone; nothing succeeds after it.
-    let failed = is("Failed").or_else(|| is("FailureTarget"))?;
-    let reason = failed.reason.as_deref().unwrap_or("Failed");
-    Some(Err(match failed.message.as_deref() {
-        Some(message) => format!("{reason}: {message}"),
-        None => reason.to_owned(),
-    }))
-}
 
-/// The Job: the workload's pod without what makes it a service.
-fn document(home: &Workload, container: &str, environment: &str, spec: &JobSpec) -> Value {
-    let pod = home.pod_spec().cloned().unwrap_or_default();
-    let image = spec.release.image.to_string();
-    let key = fingerprint(&json!([spec.rollout, image, spec.command, spec.args]));
-    let name = names::with_suffix(home.name(), &format!("-{}-{}", spec.purpose, &key[..8]));
-    let mut own = json!({ "name": container, "image": image });
-    if let Some(container) = home.container(container) {
-        let from = serde_json::to_value(container).expect("a container is JSON");
-        for field in [
-            "env",
-            "envFrom",
-            "volumeMounts",
-            "resources",
-            "securityContext",
-            "imagePullPolicy",
-            "workingDir",
-        ] {
-            if !from[field].is_null() {
-                own[field] = from[field].clone();
-            }
+    fn words(&self) -> String {
+        let annotations = self.job.as_ref().and_then(|job| job.metadata.annotations.as_ref());
+        let rollout = annotations.and_then(|annotations| annotations.get(names::ROLLOUT));
+        match (&self.job, rollout) {
+            (Some(_), Some(rollout)) => format!("job {} of {rollout}", self.name),
+            (Some(_), None) => format!("job {} of nobody knows which rollout", self.name),
+            (None, _) => format!("the pod of job {}, which has ended or was deleted,", self.name),
         }
     }
-    if !spec.command.is_empty() {
-        own["command"] = json!(spec.command);
+
+    /// Why its container cannot begin, for good.
+    fn never_begins(&self, container: &str) -> Option<String> {
+        let pod = self.pod.as_ref().filter(|pod| !state::has_run(pod, container))?;
+        diagnose(pod, &[]).filter(|finding| !finding.heals).map(|finding| finding.message)
     }
-    if !spec.args.is_empty() {
-        own["args"] = json!(spec.args);
-    }
-    let mut env = own["env"].as_array().cloned().unwrap_or_default();
-    env.retain(|entry| spec.env.iter().all(|(name, _)| entry["name"] != *name));
-    env.extend(spec.env.iter().map(|(name, value)| json!({ "name": name, "value": value })));
-    if !env.is_empty() {
-        own["env"] = json!(env);
-    }
-    let mut template = json!({ "restartPolicy": "Never", "containers": [own] });
-    let from = serde_json::to_value(&pod).expect("a pod is JSON");
-    for field in [
-        "serviceAccountName",
-        "automountServiceAccountToken",
-        "imagePullSecrets",
-        "volumes",
-        "securityContext",
-        "nodeSelector",
-        "tolerations",
-        "affinity",
-        "priorityClassName",
-        "dnsConfig",
-        "dnsPolicy",
-        "hostAliases",
-        "runtimeClassName",
-    ] {
-        if !from[field].is_null() {
-            template[field] = from[field].clone();
-        }
-    }
-    // Not the workload's labels: the Service would send it requests.
-    let labels = json!({
-        names::ENVIRONMENT: environment,
-        names::JOB: name,
-        names::SHA: spec.release.sha().as_str(),
-    });
-    json!({
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "name": name,
-            "namespace": home.meta().namespace,
-            "labels": labels,
-            "annotations": { names::ROLLOUT: spec.rollout, names::IMAGE: image },
-        },
-        "spec": {
-            "backoffLimit": 0,
-            "completions": 1,
-            "parallelism": 1,
-            "activeDeadlineSeconds": spec.deadline_sec.max(1),
-            "ttlSecondsAfterFinished": KEPT_SEC,
-            "template": { "metadata": { "labels": labels }, "spec": template },
-        },
-    })
 }

@@ -10,7 +10,9 @@ pub const ENVIRONMENT: &str = "plimsoll.dev/environment";
 pub const SLOT: &str = "plimsoll.dev/slot";
 /// Label of pods: the commit they run.
 pub const SHA: &str = "plimsoll.dev/sha";
-/// Label of a migration's pods and Job.
+/// Label of a migration's pods and Job: the workload whose release it is for.
+pub const WORKLOAD: &str = "plimsoll.dev/workload";
+/// Label of a migration's pods and Job: its name.
 pub const JOB: &str = "plimsoll.dev/job";
 
 /// Annotation: the image that was rolled out, pinned.

@@ -112,8 +112,8 @@ pub const PAGES: &[Page] = &[
     Page {
         code: "KUB-016",
         name: "kubernetes-job-failed",
-        what: "The Job that runs the release's migrations ended without success, or cannot even start.",
+        what: "The Job that runs the release's migrations ended without success, cannot even start, was deleted while it was waited for, or cannot be seen any more.",
         why: "A release that meets a schema it does not know fails in front of users; none of its pods was started.",
-        how: "The last lines are shown; the Job runs what `[environments.NAME.kubernetes.migrate]` says; `kubectl logs job/NAME` has the rest as long as the Job is kept (an hour). Fix the cause and deploy again: the Job is made anew.",
+        how: "The last lines are shown, and what is known of the work and what is not; the Job runs what `[environments.NAME.kubernetes.migrate]` says; `kubectl logs job/NAME` in the environment's context and namespace has the rest as long as the Job is kept (an hour). Fix the cause and deploy again: the Job is made anew. One that is still at work is waited for first.",
     },
 ];

@@ -135,6 +135,13 @@ impl KubernetesTarget {
         &self.options
     }
 
+    /// `kubectl` as a person types it for this environment.
+    pub(crate) fn kubectl(&self) -> String {
+        let context =
+            self.options.context.as_ref().map(|name| format!(" --context {name}")).unwrap_or_default();
+        format!("kubectl{context} -n {}", self.options.namespace)
+    }
+
     pub(crate) fn api(&self) -> &Arc<Api> {
         &self.api
     }

@@ -39,11 +39,20 @@ pub(super) fn change<K: DeserializeOwned>(
     })
 }
 
-/// The lines of a body, each below a limit. A line that is cut off by the end
-/// of the stream is no line.
+/// What a stream's end leaves without a line end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// No line: it was cut off.
+    CutOff,
+    /// A line: whoever wrote it ended without a line end.
+    Line,
+}
+
+/// The lines of a body, each below a limit.
 pub(super) fn lines(
     body: Body,
     limit: usize,
+    rest: Rest,
     operation: Operation,
     server: String,
 ) -> impl futures_util::Stream<Item = Result<Vec<u8>, KubernetesError>> + Send + 'static {
@@ -97,7 +106,14 @@ pub(super) fn lines(
                             reading,
                         ));
                     }
-                    None => return None,
+                    None => {
+                        reading.over = true;
+                        let left = std::mem::take(&mut reading.buffer);
+                        if rest == Rest::CutOff || left.is_empty() {
+                            return None;
+                        }
+                        return Some((Ok(left), reading));
+                    }
                 }
             }
         }
@@ -114,9 +130,9 @@ mod tests {
         Operation { verb, group, resource, name: None, namespace: "n".into() }
     }
 
-    async fn read(text: &'static str, limit: usize) -> Vec<Result<String, String>> {
+    async fn read(text: &'static str, limit: usize, rest: Rest) -> Vec<Result<String, String>> {
         let body = Body::from(text.as_bytes().to_vec());
-        let lines = lines(body, limit, operation(), "s".into());
+        let lines = lines(body, limit, rest, operation(), "s".into());
         let lines = lines.map(|line| match line {
             Ok(line) => Ok(String::from_utf8(line).unwrap()),
             Err(error) => Err(error.to_string()),
@@ -126,8 +142,10 @@ mod tests {
 
     #[tokio::test]
     async fn lines_are_whole_and_bounded() {
-        assert_eq!(read("a\n\nbb\ncut", 8).await, [Ok("a".into()), Ok("bb".into())]);
-        let long = read("0123456789", 8).await;
+        assert_eq!(read("a\n\nbb\ncut", 8, Rest::CutOff).await, [Ok("a".into()), Ok("bb".into())]);
+        assert_eq!(read("a\nlast", 8, Rest::Line).await, [Ok("a".into()), Ok("last".into())]);
+        assert_eq!(read("a\n", 8, Rest::Line).await, [Ok("a".into())]);
+        let long = read("0123456789", 8, Rest::Line).await;
         assert!(matches!(&long[..], [Err(why)] if why.contains("more than 8 bytes")), "{long:?}");
     }
 

@@ -55,10 +55,7 @@ impl KubernetesTarget {
 
     /// The command that shows more.
     fn next_step(&self, pod: &str, container: Option<&str>, previous: bool) -> String {
-        let namespace = &self.options.namespace;
-        let context =
-            self.options.context.as_ref().map(|name| format!(" --context {name}")).unwrap_or_default();
-        let kubectl = format!("kubectl{context} -n {namespace}");
+        let kubectl = self.kubectl();
         match (pod, container) {
             ("", _) => format!("see `{kubectl} get events --sort-by=.lastTimestamp`"),
             (pod, None) => format!("see `{kubectl} describe pod {pod}`"),
