@@ -215,6 +215,7 @@ mod tests {
             },
             insufficient_data: Default::default(),
             canary: None,
+            in_place: false,
             actor: "a".into(),
             created: jiff::Timestamp::UNIX_EPOCH,
             decision_entry: 1,
