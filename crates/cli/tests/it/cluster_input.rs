@@ -101,7 +101,11 @@ fn a_kubeconfig_that_cannot_be_used() {
     let plugin = "{exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: sh, args: [-c, \
                   'echo your session has ended >&2; exit 3']}}";
     kubeconfig(&scene.world, &scene.cluster.kubeconfig_with(plugin));
-    scene.refused("plugin", 5, &["KUB-003", "your session has ended", "log in with your provider's tool"]);
+    scene.refused(
+        "plugin",
+        5,
+        &["KUB-003", "your session has ended", "log in again with your provider's tool"],
+    );
 }
 
 #[test]

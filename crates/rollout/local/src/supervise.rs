@@ -19,6 +19,7 @@ use plimsoll_rollout_switch::files::read_json;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 
 use crate::enter::{CANNOT_START, FAILURE, ISOLATION};
 use crate::state::{InstanceDir, Launch, Spec, Status};
@@ -31,6 +32,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const LONG_RUN: Duration = Duration::from_secs(60);
 /// A log is moved aside at this size; one older log is kept.
 const MOST_LOG_BYTES: u64 = 10 << 20;
+/// How long the last lines of a program may take after its end.
+const LINES_WITHIN: Duration = Duration::from_secs(1);
 /// Longest line that is kept whole.
 const MOST_LINE_BYTES: u64 = 16 * 1024;
 
@@ -63,8 +66,8 @@ async fn supervise(dir: &InstanceDir, enter: &[PathBuf]) -> io::Result<()> {
     loop {
         let _ = fs::remove_file(dir.path().join(FAILURE));
         let started = Instant::now();
-        let mut child = match start(dir, enter, &log) {
-            Ok(child) => child,
+        let (mut child, lines) = match start(dir, enter, &log) {
+            Ok(started) => started,
             Err(error) => {
                 let message = format!("the supervisor cannot start it: {error}");
                 return dir.write_status(&Status::CannotStart { cause: Cause::CannotStart, message });
@@ -76,11 +79,14 @@ async fn supervise(dir: &InstanceDir, enter: &[PathBuf]) -> io::Result<()> {
 
         let status = tokio::select! {
             status = child.wait() => status?,
-            _ = terminate.recv() => return stop(dir, &spec, child, pid, stop_signal).await,
-            _ = interrupt.recv() => return stop(dir, &spec, child, pid, stop_signal).await,
+            _ = terminate.recv() => return stop(dir, &spec, child, lines, pid, stop_signal).await,
+            _ = interrupt.recv() => return stop(dir, &spec, child, lines, pid, stop_signal).await,
         };
         // What it left behind of its group must not go on without it.
         let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+        // Its last lines are why it ended, and come before the word that it has: whoever
+        // reads that takes the log as it is then.
+        lines.written().await;
         if status.code() == Some(i32::from(CANNOT_START))
             && let Some(message) = failure(dir)
         {
@@ -104,7 +110,20 @@ async fn supervise(dir: &InstanceDir, enter: &[PathBuf]) -> io::Result<()> {
     }
 }
 
-fn start(dir: &InstanceDir, enter: &[PathBuf], log: &Arc<Mutex<Log>>) -> io::Result<Child> {
+/// What copies the lines of a program into its log.
+struct Lines(JoinSet<()>);
+
+impl Lines {
+    /// Waits until all of them are written. A descendant that left the group may keep
+    /// the pipe open: then for [`LINES_WITHIN`], and the copying goes on.
+    async fn written(mut self) {
+        let all = async { while self.0.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(LINES_WITHIN, all).await;
+        self.0.detach_all();
+    }
+}
+
+fn start(dir: &InstanceDir, enter: &[PathBuf], log: &Arc<Mutex<Log>>) -> io::Result<(Child, Lines)> {
     let (program, arguments) =
         enter.split_first().ok_or_else(|| io::Error::other("no command to enter with"))?;
     let mut child = Command::new(program)
@@ -115,23 +134,32 @@ fn start(dir: &InstanceDir, enter: &[PathBuf], log: &Arc<Mutex<Log>>) -> io::Res
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()?;
+    let mut lines = JoinSet::new();
     if let Some(stream) = child.stdout.take() {
-        tokio::spawn(copy_lines(stream, log.clone()));
+        lines.spawn(copy_lines(stream, log.clone()));
     }
     if let Some(stream) = child.stderr.take() {
-        tokio::spawn(copy_lines(stream, log.clone()));
+        lines.spawn(copy_lines(stream, log.clone()));
     }
-    Ok(child)
+    Ok((child, Lines(lines)))
 }
 
 /// Asks, waits for the grace period, then kills the whole group.
-async fn stop(dir: &InstanceDir, spec: &Spec, mut child: Child, pid: i32, how: Signal) -> io::Result<()> {
+async fn stop(
+    dir: &InstanceDir,
+    spec: &Spec,
+    mut child: Child,
+    lines: Lines,
+    pid: i32,
+    how: Signal,
+) -> io::Result<()> {
     let _ = killpg(Pid::from_raw(pid), how);
     let grace = Duration::from_secs(u64::from(spec.grace_sec));
     if tokio::time::timeout(grace, child.wait()).await.is_err() {
         let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
         child.wait().await?;
     }
+    lines.written().await;
     dir.write_status(&Status::Stopped)
 }
 
@@ -192,5 +220,53 @@ impl Log {
         self.file.write_all(line)?;
         self.bytes += line.len() as u64;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// A folder of an instance whose program is this shell script.
+    fn instance(folder: &Path, script: &str) -> (InstanceDir, Vec<PathBuf>) {
+        let program = folder.join("program");
+        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let dir = InstanceDir::new(folder.join("instance"));
+        fs::create_dir_all(dir.path()).unwrap();
+        let spec = serde_json::json!({
+            "name": "instance",
+            "release": format!("r.example/a:{}@sha256:{}", "a".repeat(40), "b".repeat(64)),
+            "rollout": "r", "generation": 1, "created": "2026-10-01T12:00:00Z", "address": "127.0.0.1:1",
+            "image": folder, "env": {}, "grace_sec": 1,
+        });
+        dir.write_spec(&serde_json::from_value(spec).unwrap()).unwrap();
+        (dir, vec![program])
+    }
+
+    /// Whoever reads that it has ended finds all that it wrote, however much there was to copy.
+    #[tokio::test]
+    async fn the_end_is_written_after_the_last_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let (dir, enter) = instance(folder.path(), "seq 20000; echo 'DATABASE_URL is not set' >&2; exit 3");
+        supervise(&dir, &enter).await.unwrap();
+        assert_eq!(dir.status().unwrap(), Some(Status::Exited { message: "it exited with status 3".into() }));
+        let log = fs::read_to_string(dir.log()).unwrap();
+        assert_eq!(log.lines().count(), 20_001);
+        assert!(log.contains("DATABASE_URL is not set"));
+    }
+
+    /// A descendant in a session of its own keeps the pipe open: it is not waited for.
+    #[tokio::test]
+    async fn whoever_stays_behind_does_not_hold_up_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let (dir, enter) = instance(folder.path(), "echo first; setsid sleep 30 & exit 3");
+        let before = Instant::now();
+        supervise(&dir, &enter).await.unwrap();
+        assert!(before.elapsed() < Duration::from_secs(20), "{:?}", before.elapsed());
+        assert!(fs::read_to_string(dir.log()).unwrap().contains("first"));
     }
 }
