@@ -131,6 +131,7 @@ fn advance(
         Phase::Locked => {
             if matches!(inputs.migrations, Migrations::None | Migrations::Done) {
                 next.enter(Phase::Expanding);
+                return "for the first instances".into();
             }
             "for migrations".into()
         }

@@ -334,6 +334,22 @@ fn in_place_the_new_release_is_compared_in_the_place_of_old_instances() {
     }
 }
 
+/// What is said of a phase is about that phase.
+#[test]
+fn migrations_are_waited_for_only_where_there_are_some() {
+    let plan = Plan::simulated(record(Strategy::Rolling, None, 2));
+    let state = State { phase: Phase::Locked, fence: Some(Fence(1)), ..State::new() };
+    let said = |migrations| {
+        let inputs = Inputs { lock: LockStatus::Held { fence: Fence(1) }, migrations, ..Inputs::default() };
+        let step = step(&plan, &state, &inputs, Timestamp::UNIX_EPOCH);
+        (step.state.phase, step.waiting)
+    };
+    assert_eq!(said(Migrations::Pending), (Phase::Locked, "for migrations".into()));
+    for migrations in [Migrations::None, Migrations::Done] {
+        assert_eq!(said(migrations), (Phase::Expanding, "for the first instances".into()));
+    }
+}
+
 #[test]
 fn a_first_deployment_has_no_stable() {
     let mut world = Obedient::new(record(Strategy::Rolling, None, 2));
