@@ -48,11 +48,12 @@ impl Whose {
     }
 }
 
-/// Whether it is the image that ran before the first rollout, and that has no end yet.
+/// Whether it is the image that ran before the first rollout, and that has no end
+/// yet. Before its first write nothing is noted, and nothing is Plimsoll's.
 fn adopted(view: &View, recorded: &Recorded<'_>, image: &str) -> bool {
     let first = recorded.current.is_none() && recorded.rollout.is_some();
     let before = view.home.as_ref().and_then(|home| home.annotation(names::ADOPTED_IMAGE));
-    first && before == Some(image)
+    first && before.is_none_or(|before| before == image)
 }
 
 pub(super) fn facts(view: &View, options: &Options, recorded: &Recorded<'_>) -> DriftFacts {

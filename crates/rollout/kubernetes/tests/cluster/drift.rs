@@ -174,6 +174,16 @@ fn pods(cluster: &Cluster, n: u8) -> usize {
     cluster.list("pods", "shop").iter().filter(is).count()
 }
 
+/// While its migrations run, say.
+#[tokio::test]
+async fn what_was_there_before_the_first_rollout_is_no_drift_before_its_first_write() {
+    let (scene, nine) = (Scene::new(), release(9));
+    let moving = Moving { to: &nine, max_unavailable: 1 };
+    let recorded = Recorded { current: None, earlier: &[], rollout: Some(moving) };
+    let seen = scene.target().drift(&recorded).await.unwrap();
+    assert_eq!((&seen.drift[..], &seen.of_rollout[..]), (&[][..], &[][..]), "{seen:#?}");
+}
+
 #[tokio::test]
 async fn pods_of_a_rollout_on_its_way_are_its_own_and_no_drift() {
     for strategy in [Strategy::Rolling, Strategy::BlueGreen] {
