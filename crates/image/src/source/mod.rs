@@ -95,6 +95,8 @@ impl Source {
             "--git-common-dir",
             "--is-inside-work-tree",
             "--show-object-format",
+            // The last, because it is an error where there is no working directory.
+            "--show-toplevel",
         ];
         let mut safe = Vec::new();
         let mut answer = discover(&safe, &question)?;
@@ -103,31 +105,26 @@ impl Source {
             safe = trusted_directories()?;
             answer = discover(&safe, &question)?;
         }
-        if !answer.status.success() {
-            return Err(if answer.stderr.contains("dubious ownership") {
-                Error::ForeignRepository { dir: dir.into() }
-            } else if answer.stderr.contains("not a git repository") {
-                Error::NotARepository { dir: dir.into() }
-            } else {
-                git::failed("open the repository", &answer.stderr)
-            });
-        }
         let text = String::from_utf8(answer.stdout)
             .map_err(|_| git::failed("open the repository", "its path is not UTF-8"))?;
         let lines: Vec<&str> = text.lines().collect();
-        let [git_dir, common_dir, inside, format] = lines[..] else {
-            return Err(git::failed("open the repository", "its path cannot be read from git"));
+        let (git_dir, common_dir, format, worktree) = match lines[..] {
+            [git_dir, common_dir, "true", format, top] if answer.status.success() => {
+                (git_dir, common_dir, format, Some(PathBuf::from(top)))
+            }
+            [git_dir, common_dir, "false", format] => (git_dir, common_dir, format, None),
+            _ if answer.stderr.contains("dubious ownership") => {
+                return Err(Error::ForeignRepository { dir: dir.into() });
+            }
+            _ if answer.stderr.contains("not a git repository") => {
+                return Err(Error::NotARepository { dir: dir.into() });
+            }
+            _ if !answer.status.success() => return Err(git::failed("open the repository", &answer.stderr)),
+            _ => return Err(git::failed("open the repository", "its path cannot be read from git")),
         };
         if format != "sha1" {
             return Err(git::failed("open the repository", "it uses SHA-256 object names, not SHA-1"));
         }
-        let worktree = match inside {
-            "true" => {
-                let top = discover(&safe, &["rev-parse", "--show-toplevel"])?;
-                Some(PathBuf::from(top.line()))
-            }
-            _ => None,
-        };
         Ok(Self { git: Git { git_dir: git_dir.into(), worktree }, common_dir: common_dir.into() })
     }
 
