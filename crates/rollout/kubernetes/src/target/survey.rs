@@ -1,11 +1,17 @@
 //! Whether the cluster answers, and what it allows: for `plimsoll doctor`.
 
+use futures_util::StreamExt as _;
 use plimsoll_model::Strategy;
 
 use super::{KubernetesTarget, Options};
 use crate::error::{KubernetesError, Operation};
 use crate::init::Purpose;
 use crate::workload::WorkloadKind;
+
+/// Rules that are asked about at once. Each question under way has a connection
+/// of its own, and a handshake costs more than an answer; the lists of a rollout
+/// need about as many anyway.
+const AT_ONCE: usize = 6;
 
 /// What the API server says about itself and about whoever asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +84,6 @@ impl KubernetesTarget {
             let allowed = self.api.may(&operation).await;
             Asked { operation, needed, allowed }
         });
-        futures_util::future::join_all(asked).await
+        futures_util::stream::iter(asked).buffered(AT_ONCE).collect().await
     }
 }

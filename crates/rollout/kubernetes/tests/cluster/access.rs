@@ -3,7 +3,7 @@
 use plimsoll_model::{Diagnose as _, Strategy};
 use plimsoll_rollout_core::machine::End;
 use plimsoll_rollout_kubernetes::{KubernetesTarget, Options};
-use plimsoll_testkit_cluster::Settings;
+use plimsoll_testkit_cluster::{Fault, Settings};
 use serde_json::json;
 
 use crate::scene::Scene;
@@ -70,4 +70,23 @@ async fn the_role_is_enough_and_what_is_not_allowed_is_named() {
     assert_eq!(stop.code, "DEP-112");
     let named = stop.reason.contains("not allowed: patch deployments payouts") && stop.reason.contains(rule);
     assert!(named, "{}", stop.reason);
+}
+
+/// Not each in a handshake of its own.
+#[tokio::test]
+async fn rules_are_asked_about_a_few_at_a_time() {
+    let scene = Scene::new();
+    let reviews = "/selfsubjectaccessreviews";
+    scene.cluster.fault("POST", reviews).times(100).then(Fault::Stall);
+    let target = scene.target();
+    let answering = async {
+        scene.cluster.until_stalled(6).await;
+        // What else was on its way has arrived by the time of another's answer.
+        assert_eq!(scene.target().replicas().await.unwrap(), 3);
+        assert_eq!(scene.cluster.count("POST", reviews), 6);
+        scene.cluster.heal();
+    };
+    let (checked, ()) = tokio::join!(target.check(Strategy::BlueGreen, 10), answering);
+    checked.unwrap();
+    assert!(scene.cluster.count("POST", reviews) > 12, "every rule was asked about");
 }
