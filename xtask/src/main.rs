@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask tidy\n       cargo xtask bench [start|push|again|guard|history|append|switch|verify|\
-                     sbom|scan|secrets|evidence|contract|lint|backfill|all] [--quick] [--rounds N] [--json]";
+                     sbom|scan|secrets|evidence|contract|lint|backfill|kubernetes|admission|all] [--quick] \
+                     [--rounds N] [--json] [--context NAME]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

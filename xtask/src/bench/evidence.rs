@@ -1,12 +1,9 @@
 //! What evidence adds to a build of the sample service.
 
-use std::path::Path;
-use std::process::Command;
-
 use super::figures::{Figure, Figures, median};
-use super::measure;
 use super::project::{Project, Steps};
 use super::registry::Registry;
+use super::service::Service;
 use super::{Bench, Outcome, scan};
 
 /// Commits that are built without evidence, and as many with.
@@ -19,14 +16,14 @@ const ADVISORIES: u64 = 200_000;
 /// credentials cannot be switched off; it counts as evidence nevertheless.
 pub(crate) fn run(bench: &Bench, figures: &mut Figures) -> Outcome<()> {
     let registry = Registry::start(bench)?;
-    let mut service = Service::create(bench, &registry.host)?;
+    let mut service = Proven::create(bench, &registry.host)?;
     // The first makes ledger, store and index.
-    service.build(Some(&bench.folder.join("evidence.toml")))?;
-    service.build(None)?;
+    service.build(true)?;
+    service.build(false)?;
     let (mut plain, mut proven) = (Vec::new(), Vec::new());
     for _ in 0..bench.repetitions(TIMES) {
-        plain.push(service.build(None)?);
-        proven.push(service.build(Some(&bench.folder.join("evidence.toml")))?);
+        plain.push(service.build(false)?);
+        proven.push(service.build(true)?);
     }
     let beyond = |steps: &[Steps]| {
         median(&steps.iter().map(|steps| steps.usage.wall - steps.seconds("build")).collect::<Vec<_>>())
@@ -53,70 +50,33 @@ pub(crate) fn run(bench: &Bench, figures: &mut Figures) -> Outcome<()> {
     Ok(())
 }
 
-/// The sample service in a repository of its own.
-struct Service {
-    project: Project,
-    host: String,
-    command: String,
-    commits: usize,
+/// The sample service, and what makes evidence of it.
+struct Proven {
+    service: Service,
+    sections: String,
 }
 
-impl Service {
+impl Proven {
     fn create(bench: &Bench, host: &str) -> Outcome<Self> {
-        let folder = bench.folder.join("payouts");
-        copy(&bench.root.join("examples/payouts"), &folder)?;
-        let target = bench.folder.join("payouts-target");
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["build", "--release", "--locked", "--offline", "--quiet"]);
-        measure::output(cargo.current_dir(&folder).env("CARGO_TARGET_DIR", &target))?;
-        let binary = target.join("release/payouts");
-        let binary =
-            binary.to_str().filter(|path| !path.contains(['\'', '"'])).ok_or("no path for a shell")?;
+        let service = Service::create(bench, "payouts", host)?;
         let advisories = bench.folder.join("evidence-advisories");
         bench.note("inventing advisories");
         scan::write_database(&advisories, if bench.quick { ADVISORIES / 10 } else { ADVISORIES })?;
-        let sections = format!("{}\n[sbom]\nadvisories = '{}'\n", Project::SIGNED, advisories.display());
-        std::fs::write(bench.folder.join("evidence.toml"), sections)?;
-        let project = Project::of_folder(bench, folder)?;
-        project.generate_keys()?;
-        // Compiled once, since only what comes after is measured; a different
-        // binary for each commit nevertheless.
-        let command = format!("mkdir -p target/release && cat '{binary}' release > target/release/payouts");
-        Ok(Self { project, host: host.into(), command, commits: 0 })
+        let sections = bench.folder.join("evidence.toml");
+        let text = format!("{}\n[sbom]\nadvisories = '{}'\n", Project::SIGNED, advisories.display());
+        std::fs::write(&sections, text)?;
+        service.project.generate_keys()?;
+        Ok(Self { service, sections: sections.display().to_string() })
     }
 
-    /// Builds one more commit, with or without the sections of a file.
-    fn build(&mut self, sections: Option<&Path>) -> Outcome<Steps> {
-        self.commits += 1;
-        std::fs::write(self.project.folder.join("release"), format!("release {}\n", self.commits))?;
-        self.project.commit(&["release"])?;
-        let command = format!("build.command={}", self.command);
-        let canonical = format!("repository.canonical={}/bench/payouts", self.host);
-        let mut arguments = vec!["build", "--set", &command, "--set", &canonical];
-        let file = sections.map(|path| path.display().to_string());
-        if let Some(file) = &file {
-            arguments.extend(["--config", file]);
-        }
-        let steps = self.project.steps(&arguments)?;
-        let status = if sections.is_some() { "verified" } else { "unverified" };
-        if steps.result["pushed"] != true || steps.result["signature_status"] != status {
-            return Err(format!("not pushed and {status}: {}", steps.result).into());
+    /// Builds one more commit, with or without evidence.
+    fn build(&mut self, evidence: bool) -> Outcome<Steps> {
+        let with = ["--config", &self.sections];
+        let steps = self.service.build(if evidence { &with } else { &[] })?;
+        let status = if evidence { "verified" } else { "unverified" };
+        if steps.result["signature_status"] != status {
+            return Err(format!("not {status}: {}", steps.result).into());
         }
         Ok(steps)
     }
-}
-
-/// Copies a folder without what was built in it.
-fn copy(from: &Path, to: &Path) -> Outcome<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let (name, kind) = (entry.file_name(), entry.file_type()?);
-        if kind.is_dir() && name != "target" && name != ".plimsoll" {
-            copy(&entry.path(), &to.join(name))?;
-        } else if kind.is_file() {
-            std::fs::copy(entry.path(), to.join(name))?;
-        }
-    }
-    Ok(())
 }

@@ -179,6 +179,12 @@ pub(crate) fn percentile(values: &[f64], percent: usize) -> f64 {
     sorted.get(at).or(sorted.last()).copied().unwrap_or(f64::NAN)
 }
 
+/// The smallest and the largest, for a note.
+pub(crate) fn spread(values: &[f64]) -> String {
+    let most = values.iter().copied().max_by(f64::total_cmp).unwrap_or(f64::NAN);
+    format!("{} to {}", short(best(values.iter().copied())), short(most))
+}
+
 /// The smallest: on a machine that others use, what disturbs only adds.
 pub(crate) fn best(values: impl IntoIterator<Item = f64>) -> f64 {
     values.into_iter().min_by(f64::total_cmp).unwrap_or(f64::NAN)
@@ -222,5 +228,6 @@ mod tests {
         let values = [5.0, 1.0, 4.0, 2.0, 3.0];
         assert_eq!((median(&values), percentile(&values, 95), best(values)), (3.0, 5.0, 1.0));
         assert!(median(&[]).is_nan());
+        assert_eq!(spread(&values), "1.00 to 5.00");
     }
 }

@@ -111,6 +111,20 @@ pub(crate) fn once(command: &mut Command) -> Outcome<f64> {
     if status.success() { Ok(took) } else { Err(failed(command, &status.to_string()).into()) }
 }
 
+/// How many processes want a processor, over the last minute (proc(5)).
+pub(crate) fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().next().unwrap_or("not known").into()
+}
+
+/// Resident memory of a process, in MB (proc(5)).
+pub(crate) fn resident(process: u32) -> Outcome<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib: f64 = line.and_then(|line| line.split_whitespace().next()).ok_or("no VmRSS")?.parse()?;
+    Ok(kib * 1024.0 / 1e6)
+}
+
 pub(crate) fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }

@@ -6,14 +6,17 @@
 //! Everything is on loopback, on free ports, in one temporary folder below
 //! `target/`. `docs/benchmarks.md` says what each figure means.
 
+mod admission;
 mod again;
 mod backfill;
+mod cluster;
 mod contract;
 mod data;
 mod evidence;
 mod figures;
 mod guard;
 mod history;
+mod kubernetes;
 mod limits;
 mod lint;
 pub(crate) mod measure;
@@ -24,6 +27,7 @@ mod registry;
 mod sbom;
 mod scan;
 mod secrets;
+mod service;
 mod start;
 mod switch;
 mod verify;
@@ -49,6 +53,8 @@ pub(crate) struct Bench {
     quick: bool,
     /// Interleaved rounds of what takes seconds.
     rounds: usize,
+    /// Context of the kubeconfig for a cluster to measure on; none: a scripted one.
+    context: Option<String>,
 }
 
 impl Bench {
@@ -66,7 +72,7 @@ impl Bench {
 
 type Part = fn(&Bench, &mut Figures) -> Outcome<()>;
 
-const PARTS: [(&str, Part); 15] = [
+const PARTS: [(&str, Part); 17] = [
     ("start", start::run),
     ("push", push::run),
     ("again", again::run),
@@ -82,6 +88,8 @@ const PARTS: [(&str, Part); 15] = [
     ("contract", contract::run),
     ("lint", lint::run),
     ("backfill", backfill::run),
+    ("kubernetes", kubernetes::run),
+    ("admission", admission::run),
 ];
 
 /// Runs what the arguments name and prints the figures.
@@ -100,10 +108,11 @@ struct Asked {
     quick: bool,
     rounds: Option<usize>,
     json: bool,
+    context: Option<String>,
 }
 
 fn parse(arguments: &[String]) -> Outcome<Asked> {
-    let mut asked = Asked { parts: Vec::new(), quick: false, rounds: None, json: false };
+    let mut asked = Asked { parts: Vec::new(), quick: false, rounds: None, json: false, context: None };
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -112,6 +121,9 @@ fn parse(arguments: &[String]) -> Outcome<Asked> {
             "--rounds" => {
                 let number = arguments.next().and_then(|text| text.parse().ok()).filter(|rounds| *rounds > 0);
                 asked.rounds = Some(number.ok_or("--rounds takes a number from 1 on")?);
+            }
+            "--context" => {
+                asked.context = Some(arguments.next().ok_or("--context takes a name")?.clone());
             }
             "all" => asked.parts = PARTS.to_vec(),
             name => match PARTS.iter().find(|(known, _)| *known == name) {
@@ -141,13 +153,16 @@ impl Asked {
             folder: work_folder(target)?,
             quick: self.quick,
             rounds: self.rounds.unwrap_or(if self.quick { 1 } else { 3 }),
+            context: self.context,
         };
         let mut figures = Figures::default();
+        let before = measure::load();
         let ran = self.parts.iter().try_for_each(|(name, part)| {
             eprintln!("{name}");
             part(&bench, &mut figures).map_err(|error| format!("{name}: {error}"))
         });
         std::fs::remove_dir_all(&bench.folder)?;
+        figures.note(format!("load of the machine: {before} before, {} after", measure::load()));
         if self.json {
             println!("{}", serde_json::to_string_pretty(&figures.document(bench.quick))?);
         } else {
@@ -180,6 +195,12 @@ fn cargo(root: &Path, arguments: &[&str]) -> Outcome<()> {
     if status.success() { Ok(()) } else { Err(format!("cargo {} failed", arguments.join(" ")).into()) }
 }
 
+/// Builds an example of a crate that takes part in a benchmark; where it is.
+fn example(bench: &Bench, package: &str, name: &str) -> Outcome<PathBuf> {
+    cargo(&bench.root, &["build", "--release", "--package", package, "--example", name])?;
+    Ok(bench.plimsoll.with_file_name("examples").join(name))
+}
+
 /// A new folder below `target/bench`. What a run left that was killed goes.
 fn work_folder(target: &Path) -> Outcome<PathBuf> {
     let all = target.join("bench");
@@ -208,10 +229,10 @@ mod tests {
     #[test]
     fn arguments_are_understood() {
         assert_eq!(asked("").unwrap().parts.len(), PARTS.len());
-        let some = asked("guard push --quick --json --rounds 2").unwrap();
+        let some = asked("guard push --quick --json --rounds 2 --context a").unwrap();
         assert_eq!(some.parts.iter().map(|part| part.0).collect::<Vec<_>>(), ["guard", "push"]);
-        assert!(some.quick && some.json && some.rounds == Some(2));
-        for wrong in ["gard", "--rounds", "--rounds 0", "--rounds x", "--fast"] {
+        assert!(some.quick && some.json && some.rounds == Some(2) && some.context.as_deref() == Some("a"));
+        for wrong in ["gard", "--rounds", "--rounds 0", "--rounds x", "--context", "--fast"] {
             assert!(asked(wrong).is_err(), "{wrong}");
         }
     }
