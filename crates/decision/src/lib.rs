@@ -9,10 +9,10 @@ mod policy;
 
 pub use facts::{
     AdvisoryPolicy, AdvisorySeverity, ContractChanges, ContractFacts, Coverage, Demand, EnvironmentFacts,
-    Escalated, EvidenceFacts, Facts, FindingFacts, Ignored, InForce, ManifestFacts, MigrationsProof,
-    Override, PendingMigration, PolicyFacts, Proof, ProvenanceFacts, RebuildFacts, RecordFacts, Recorded,
-    Regressed, Relation, Request, Sample, ScanFacts, SchemaFacts, Signed, Softened, VerificationMode,
-    VerificationPolicy, VerifiedBefore, VersionFacts, WayBackFacts,
+    Escalated, EvidenceFacts, Facts, FindingFacts, Ignored, InForce, ManifestFacts, MigrationsJobFacts,
+    MigrationsProof, Override, PendingMigration, PolicyFacts, Proof, ProvenanceFacts, RebuildFacts,
+    RecordFacts, Recorded, Regressed, Relation, Request, Sample, ScanFacts, SchemaFacts, Signed, Softened,
+    VerificationMode, VerificationPolicy, VerifiedBefore, VersionFacts, WayBackFacts,
 };
 pub use policy::{PAGES, RULES, Rule};
 

@@ -150,6 +150,114 @@ fn a_step_that_has_to_wait_is_refused_or_left_out_of_the_list() {
     assert_eq!(waiting[0]["path"], "0002_fax.sql", "{waiting:#}");
 }
 
+/// What ran is not edited: the ledger has the checksums of what the Jobs were told.
+#[test]
+fn a_file_that_was_edited_after_its_job_ran_is_refused() {
+    let mut world = World::new();
+    let cluster = with_job(&world, "", "\n[migrations]\n");
+    world.repo.write("migrations/0001_init.sql", INIT);
+    let first = world.built("first", "well");
+    migrates(&world, &cluster, &first, Behaviour::completes_after(300));
+    world.plimsoll(["deploy", first.as_str(), "--env", "cluster"]).exits(0);
+    // Line ends are no edit.
+    world.repo.write("migrations/0001_init.sql", INIT.replace('\n', "\r\n"));
+    let second = world.built("second", "well");
+    migrates(&world, &cluster, &second, Behaviour::completes_after(300));
+    world.plimsoll(["deploy", second.as_str(), "--env", "cluster"]).exits(0);
+
+    world.repo.write("migrations/0001_init.sql", INIT.replace("email", "mail"));
+    let third = world.built("third", "well");
+    let jobs = cluster.list("jobs", "shop").len();
+    let refused = world.plimsoll(["deploy", third.as_str(), "--env", "cluster"]).exits(4);
+    refused.says(&[
+        "MIG-202",
+        "edited after they ran: 0001_init.sql",
+        "plimsoll migrate status --env cluster",
+    ]);
+    assert_eq!(cluster.list("jobs", "shop").len(), jobs, "nothing was touched");
+    let shown = world.plimsoll(["migrate", "status", "--env", "cluster"]).exits(0).stdout;
+    assert!(shown.contains("edited       0001_init.sql") && shown.contains("recorded sha256:"), "{shown}");
+    world.plimsoll(["migrate", "plan", "--env", "cluster"]).exits(4);
+}
+
+/// A release with fewer files undoes none of them.
+#[test]
+fn what_ran_stays_recorded_when_a_release_without_it_comes() {
+    let mut world = World::new();
+    let cluster = with_job(&world, "only_listed = true\n", "\n[migrations]\n");
+    world.repo.write("migrations/0001_init.sql", INIT);
+    world.repo.write("migrations/0002_name.sql", "ALTER TABLE users ADD COLUMN name text;\n");
+    let both = world.built("both", "well");
+    migrates(&world, &cluster, &both, Behaviour::completes_after(300));
+    world.plimsoll(["deploy", both.as_str(), "--env", "cluster"]).exits(0);
+    std::fs::remove_file(world.path().join("migrations/0002_name.sql")).unwrap();
+    let fewer = world.built("fewer", "well");
+    migrates(&world, &cluster, &fewer, Behaviour::completes_after(300));
+    world.plimsoll(["deploy", fewer.as_str(), "--env", "cluster"]).exits(0);
+    let recorded = recorded(&world, "migrations.applied");
+    let paths = |event: &Value| {
+        let applied = event["applied"].as_array().unwrap();
+        applied.iter().map(|one| one["path"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(paths(&recorded[1]), ["0001_init.sql", "0002_name.sql"]);
+    let [before, now] = [&recorded[0], &recorded[1]].map(|event| event["applied"][1]["checksum"].clone());
+    assert_eq!(before, now);
+    let plan = world.json(["migrate", "plan", "--env", "cluster"]);
+    assert_eq!(plan["files"][0]["state"], "missing", "{plan:#}");
+}
+
+/// What the Job would be told, and what nobody knows.
+#[test]
+fn the_plan_of_a_job_is_by_the_ledger() {
+    let mut world = World::new();
+    let cluster = with_job(&world, "only_listed = true\n", "\n[migrations]\nrollback_window = 1\n");
+    world.repo.write("migrations/0001_init.sql", INIT);
+    let plan = world.plimsoll(["migrate", "plan", "--env", "cluster"]).exits(0).stdout;
+    assert!(plan.contains("pending      0001_init.sql  expand"), "{plan}");
+    assert!(plan.contains("not known: what the database has: no deployment wrote down yet"), "{plan}");
+    let first = world.built("first", "well");
+    migrates(&world, &cluster, &first, Behaviour::completes_after(300));
+    world.plimsoll(["deploy", first.as_str(), "--env", "cluster"]).exits(0);
+
+    world.repo.write("migrations/0002_name.sql", "ALTER TABLE users ADD COLUMN name text;\n");
+    world.repo.write("migrations/0003_fax.sql", DROP);
+    let plan = world.json(["migrate", "plan", "--env", "cluster"]);
+    let states: Vec<_> = plan["files"].as_array().unwrap().iter().map(|file| file["state"].clone()).collect();
+    assert_eq!(states, ["applied", "pending", "waiting"], "{plan:#}");
+    assert_eq!((&plan["schema"], &plan["allowed"]), (&"plimsoll/migrate-plan/v1".into(), &true.into()));
+    assert!(plan["files"][0]["release"] == first.as_str() && plan["only_listed"] == true, "{plan:#}");
+    assert_eq!(plan["last_job"]["succeeded"], true, "{plan:#}");
+    assert!(plan["not_known"][0].as_str().unwrap().contains("what the database itself has"), "{plan:#}");
+    // Without the promise the Job would run what has to wait.
+    let text = std::fs::read_to_string(world.path().join("plimsoll.toml")).unwrap();
+    world.repo.write("plimsoll.toml", text.replace("only_listed = true", "only_listed = false"));
+    let refused = world.plimsoll(["migrate", "plan", "--env", "cluster"]).exits(3);
+    refused.says(&["refused      0003_fax.sql", "only_listed = true", "`plimsoll deploy` would refuse"]);
+
+    // A Job that failed says so.
+    let second = world.built("second", "well");
+    migrates(&world, &cluster, &second, Behaviour::exits_after(300, 4));
+    let approved = ["--approve", "MIG-202=nobody reads fax", "--approve", "MIG-204=nobody goes back"];
+    let failed = world.json(["deploy", second.as_str(), "--env", "cluster"].into_iter().chain(approved));
+    assert_eq!(failed["outcome"], "failed", "{failed:#}");
+    let found = check(&failed, "MIG-201")["found"].as_str().unwrap().to_owned();
+    assert!(found.contains("0003_fax.sql (contract, although it has to wait)"), "{found}");
+    let waits = check(&failed, "MIG-205")["hint"].as_str().unwrap().to_owned();
+    assert!(waits.contains("the Job runs them with this deployment all the same"), "{waits}");
+    let told: Vec<_> = cluster.list("jobs", "shop").iter().flat_map(environment_of).collect();
+    let both = "0002_name.sql\n0003_fax.sql".to_owned();
+    assert!(told.contains(&("PLIMSOLL_MIGRATIONS".into(), both)), "what is recorded is told: {told:?}");
+    let status = world.plimsoll(["migrate", "status", "--env", "cluster"]).exits(0).stdout;
+    assert!(status.contains("applied      0001_init.sql  -  2"), "{status}");
+    assert!(status.contains("which did not do its work") && status.contains("status 4"), "{status}");
+
+    // By hand nothing is run where the database is not.
+    for arguments in [&["migrate", "apply"][..], &["migrate", "adopt"], &["migrate", "backfill"]] {
+        let refused = world.plimsoll(arguments.iter().copied().chain(["--env", "cluster"])).exits(2);
+        refused.says(&["MIG-927", "run by a Job of its cluster", "plimsoll deploy SHA --env cluster"]);
+    }
+}
+
 /// Through the binary: what happened, what is not known, and what to type.
 #[test]
 fn a_job_that_is_deleted_by_hand_ends_the_deployment_and_says_what_is_not_known() {

@@ -19,8 +19,8 @@ pub use policy::{
 };
 
 pub use release::{
-    ContractChanges, ContractFacts, MigrationsProof, PendingMigration, SchemaFacts, VersionFacts,
-    WayBackFacts,
+    ContractChanges, ContractFacts, MigrationsJobFacts, MigrationsProof, PendingMigration, SchemaFacts,
+    VersionFacts, WayBackFacts,
 };
 
 /// What somebody asks for.

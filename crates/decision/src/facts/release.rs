@@ -75,15 +75,39 @@ pub struct SchemaFacts {
     pub ways_back: Vec<WayBackFacts>,
     /// How many releases before the one that runs must stay reachable.
     pub window: u32,
+    /// The Job of the cluster that runs them, where one does; then nobody asks
+    /// the database.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub job: Option<MigrationsJobFacts>,
+}
+
+/// A Job that runs the migrations of an environment with the release's image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MigrationsJobFacts {
+    /// Whether it runs no others than it is told, by its configuration.
+    pub only_listed: bool,
 }
 
 impl SchemaFacts {
     /// The most migrations that are kept in facts.
     pub const MOST: usize = 10_000;
 
+    /// Whether what has to wait runs all the same: a Job runs whatever the image
+    /// has.
+    pub fn runs_all(&self) -> bool {
+        self.job.is_some_and(|job| !job.only_listed)
+    }
+
     /// Migrations that would run now.
     pub fn running(&self) -> impl Iterator<Item = &PendingMigration> {
-        self.pending.iter().filter(|file| file.held.is_none())
+        let all = self.runs_all();
+        self.pending.iter().filter(move |file| all || file.held.is_none())
+    }
+
+    /// Migrations that would not run yet.
+    pub fn waiting(&self) -> impl Iterator<Item = &PendingMigration> {
+        let all = self.runs_all();
+        self.pending.iter().filter(move |file| !all && file.held.is_some())
     }
 }
 

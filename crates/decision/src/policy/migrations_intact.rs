@@ -10,7 +10,8 @@ pub(super) const PAGE: Page = Page {
     code: "MIG-202",
     name: "migrations-intact",
     what: "The database can be asked which migrations ran, those are what the release has under these names (line ends \
-           aside), and nothing keeps the next ones from being run (MIG-2).",
+           aside), and nothing keeps the next ones from being run (MIG-2). Where a Job of the cluster runs them, the database \
+           is not asked: the ledger has what the Jobs that ended well were told.",
     why: "A migration that was edited after it ran describes a schema that no database has.",
     how: "`plimsoll migrate status` shows each migration with its state and what to do. Undo the edit and write a new \
           migration instead. `plimsoll doctor` checks the database.",
@@ -22,6 +23,10 @@ fn judge(facts: &Facts) -> Option<Judgement> {
     let schema = facts.schema.as_ref()?;
     let expected = "a database whose migrations are those of the release";
     let rollback = facts.request.rollout == RolloutKind::Rollback;
+    let status = match schema.job {
+        Some(_) => format!("`plimsoll migrate status --env {}`", facts.request.environment),
+        None => "`plimsoll migrate status`".to_owned(),
+    };
     match &schema.database {
         Lookup::Unknown(why) | Lookup::Invalid(why) if rollback => {
             return compare(expected, format!("unknown: {why}")).warn(
@@ -30,7 +35,7 @@ fn judge(facts: &Facts) -> Option<Judgement> {
         }
         Lookup::Unknown(why) | Lookup::Invalid(why) => {
             return compare(expected, format!("unknown: {why}"))
-                .unknown("nothing was touched; check the database with `plimsoll migrate status`");
+                .unknown(format!("nothing was touched; check the database with {status}"));
         }
         Lookup::Absent | Lookup::Found(_) => {}
     }
@@ -39,14 +44,19 @@ fn judge(facts: &Facts) -> Option<Judgement> {
     }
     if !schema.edited.is_empty() {
         return compare(expected, format!("edited after they ran: {}", first_few(&schema.edited))).violation(
-            "nothing was touched; `plimsoll migrate status` shows both checksums; undo the edit and write a new migration",
+            format!(
+                "nothing was touched; {status} shows both checksums; undo the edit and write a new migration"
+            ),
         );
     }
     if !schema.troubles.is_empty() {
         return compare(expected, first_few(&schema.troubles))
-            .refuse("nothing was touched; `plimsoll migrate status` says what to do about each");
+            .refuse(format!("nothing was touched; {status} says what to do about each"));
     }
     let found = match (&schema.database, schema.running().count()) {
+        (Lookup::Absent, some) if schema.job.is_some() => {
+            format!("{some} for the Job to run; what ran is taken from the ledger, the database is not asked")
+        }
         (Lookup::Absent, _) => "no `[migrations] database`: what ran is taken from the releases".to_owned(),
         (_, 0) => "nothing to run".to_owned(),
         (_, 1) => "1 migration to run".to_owned(),
@@ -72,6 +82,27 @@ mod tests {
         assert_check(&trouble, PAGE.code, Outcome::Fail, Some(Class::Refused));
         let down = |schema: &mut crate::SchemaFacts| schema.database = Lookup::Unknown("refused".into());
         assert_check(&with_schema(good(), down), PAGE.code, Outcome::Fail, Some(Class::Outside));
+    }
+
+    #[test]
+    fn where_a_job_runs_them_the_ledger_is_what_is_known() {
+        let by_job = |schema: &mut crate::SchemaFacts| {
+            schema.database = Lookup::Absent;
+            schema.job = Some(crate::MigrationsJobFacts { only_listed: true });
+        };
+        let of =
+            |facts: &Facts| judge(facts).map(|it| format!("{} {}", it.found, it.hint)).unwrap_or_default();
+        let said = of(&with_schema(good(), by_job));
+        assert!(
+            said.contains("1 for the Job to run") && said.contains("the database is not asked"),
+            "{said}"
+        );
+        let edited = with_schema(good(), |schema| {
+            by_job(schema);
+            schema.edited.push("0001_init.sql".into());
+        });
+        assert_check(&edited, PAGE.code, Outcome::Fail, Some(Class::Integrity));
+        assert!(of(&edited).contains("`plimsoll migrate status --env production`"), "{}", of(&edited));
     }
 
     /// RBK-1: going back does not wait for the database.

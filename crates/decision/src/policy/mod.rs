@@ -384,6 +384,7 @@ pub(crate) mod tests {
             serves: Lookup::Found(Vec::new()),
             ways_back: vec![way],
             window: 1,
+            job: None,
         }
     }
 

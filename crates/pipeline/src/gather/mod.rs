@@ -30,7 +30,7 @@ pub(crate) mod policy;
 pub(crate) mod release;
 mod schema;
 
-pub(crate) use schema::{open as open_database, ran, waiting};
+pub(crate) use schema::{NOT_TO_BE_TOLD, open as open_database, ran, waiting};
 
 /// What somebody asks the guard.
 #[derive(Debug, Clone)]

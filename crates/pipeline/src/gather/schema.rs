@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use plimsoll_config::Environment;
-use plimsoll_decision::{PendingMigration, SchemaFacts, WayBackFacts};
+use plimsoll_decision::{MigrationsJobFacts, PendingMigration, SchemaFacts, WayBackFacts};
 use plimsoll_evidence_migration_lint::{Class, FileReport, Offer, Options, Severity};
 use plimsoll_image::Source;
 use plimsoll_ledger::views::Deployed;
@@ -17,6 +17,7 @@ use plimsoll_rollout_migrate::{Database, Plan, PlanOptions, State, Target};
 use super::Asked;
 use crate::context::Context;
 use crate::migrations::backfill::proven;
+use crate::migrations::by_ledger;
 use crate::migrations::state::{self, OfCommit};
 use crate::migrations::window::{self, Needed, Wait};
 use crate::migrations::{MigrationsRecord, found, options};
@@ -55,7 +56,9 @@ pub(super) async fn schema(
         0 => "no migration is pending".to_owned(),
         some => format!("{some} pending, {} of them wait", some - gathered.0.running().count()),
     });
-    Ok(Some(gathered))
+    let (mut facts, differing) = gathered;
+    facts.job = state::job(environment).map(|job| MigrationsJobFacts { only_listed: job.only_listed });
+    Ok(Some((facts, differing)))
 }
 
 /// Nothing is known but what ran is.
@@ -68,6 +71,7 @@ fn empty(database: Lookup<String>, window: u32) -> SchemaFacts {
         serves: Lookup::Absent,
         ways_back: Vec::new(),
         window,
+        job: None,
     }
 }
 
@@ -198,6 +202,7 @@ async fn ask(
 ) -> Result<SchemaFacts, Failure> {
     let mut judging = options(&of_commit.configured);
     let mut database = None;
+    let mut edited = Vec::new();
     // What ran is what the database says; else what the last deployment left.
     let applied: BTreeSet<String> = match state::target(context, Some(environment))? {
         Some(target) => {
@@ -209,10 +214,11 @@ async fn ask(
             let records = history.records.unwrap_or_default();
             records.into_iter().filter(|record| record.finished()).map(|record| record.path).collect()
         }
-        None => match state::recorded(context, &environment.name).await? {
-            Some((record, _)) => record.applied.into_iter().map(|migration| migration.path).collect(),
-            None => BTreeSet::new(),
-        },
+        None => {
+            let known = by_ledger::known(context, &environment.name, &of_commit.files, &judging).await?;
+            edited = known.edited;
+            known.applied
+        }
     };
     let window: Vec<Needed> = releases.iter().take(1 + reach as usize).cloned().collect();
     let judged = {
@@ -220,7 +226,7 @@ async fn ask(
         blocking("judging the migrations", move || window::judge(&files, &applied, &window, &judging))
             .await??
     };
-    let mut facts = empty(Lookup::Absent, reach);
+    let mut facts = SchemaFacts { edited, ..empty(Lookup::Absent, reach) };
     let mut held = told(context, &of_commit.configured.dir, judged.held).await?;
     let mut run = applied.clone();
     match &mut database {
@@ -273,6 +279,8 @@ async fn ask(
 pub(crate) struct Waiting {
     pub(crate) free: Vec<String>,
     pub(crate) held: BTreeMap<String, String>,
+    /// All of it, in the order in which they run.
+    pub(crate) pending: Vec<PendingMigration>,
 }
 
 /// Judges for a person what [`schema`] judges for a deployment.
@@ -301,7 +309,8 @@ pub(crate) async fn waiting(
     };
     let free = judged.pending.iter().filter(|file| file.class == Class::Contract);
     let free = free.map(|file| file.file.clone()).filter(|path| !judged.held.contains_key(path)).collect();
-    Ok(Waiting { free, held: told(context, &of_commit.configured.dir, judged.held).await? })
+    let held = told(context, &of_commit.configured.dir, judged.held).await?;
+    Ok(Waiting { free, pending: pending(&judged.pending, &held), held })
 }
 
 /// Why files wait, each with whether the code of the release names what it is about.
@@ -325,12 +334,13 @@ async fn told(
     .await
 }
 
+/// What to do where a Job would run a file that has to wait.
+pub(crate) const NOT_TO_BE_TOLD: &str = "the Job of [kubernetes.migrate] runs whatever the image has: let its command run \
+     only what PLIMSOLL_MIGRATIONS lists and set `only_listed = true`, or leave the file out of this release";
+
 /// That a Job would run a file that has to wait.
 fn not_to_be_told(path: &str, why: &str) -> String {
-    format!(
-        "{path} has to wait ({why}), and the Job of [kubernetes.migrate] runs whatever the image has: let its command run \
-         only what PLIMSOLL_MIGRATIONS lists and set `only_listed = true`, or leave the file out of this release"
-    )
+    format!("{path} has to wait ({why}), and {NOT_TO_BE_TOLD}")
 }
 
 /// What the plan says beside what is judged.

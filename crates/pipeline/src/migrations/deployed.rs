@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use plimsoll_decision::SchemaFacts;
 use plimsoll_evidence_migration_lint::Options;
-use plimsoll_model::event::WaitingMigration;
+use plimsoll_model::event::{AppliedMigration, WaitingMigration};
 use plimsoll_model::{Commit, Event, Failure, Lookup};
 use plimsoll_rollout_core::machine::Migrations as Standing;
 use plimsoll_rollout_core::{BoxFuture, Migrator};
@@ -81,18 +81,19 @@ impl<'a> ReleaseMigrations<'a> {
         let mut judging = options(&of_commit.configured);
         let environment = self.context.environment(&self.environment)?;
         let held: BTreeMap<String, String> =
-            decided.pending.iter().filter_map(|file| Some((file.path.clone(), file.held.clone()?))).collect();
+            decided.waiting().filter_map(|file| Some((file.path.clone(), file.held.clone()?))).collect();
         let Some(target) = state::target(self.context, Some(environment))? else {
-            let ran = of_commit.files.iter().map(|file| file.path.clone());
-            let (held, now) = match &self.job {
-                // One that runs whatever there is makes nothing wait.
-                Some(job) if !job.only_listed() => (BTreeMap::new(), decided.pending.iter().collect()),
-                Some(_) => (held, decided.running().collect()),
-                None => (held, Vec::new()),
+            let now = match &self.job {
+                Some(_) => decided.running().map(|file| file.path.clone()).collect(),
+                None => BTreeSet::new(),
             };
-            let now = now.into_iter().map(|file| file.path.clone()).collect();
-            let ran: BTreeSet<String> = ran.filter(|path| !held.contains_key(path)).collect();
-            return self.write_down(of_commit, judging, String::new(), ran, &now, held).await;
+            let ran = of_commit.files.iter().map(|file| file.path.clone());
+            let mut ran: BTreeSet<String> = ran.filter(|path| !held.contains_key(path)).collect();
+            // A release that has fewer of them undoes none.
+            let recorded = state::recorded(self.context, &self.environment).await?;
+            let earlier = recorded.map(|(record, _)| record.applied).unwrap_or_default();
+            ran.extend(earlier.iter().map(|migration| migration.path.clone()));
+            return self.write_down(of_commit, judging, String::new(), ran, &now, held, &earlier).await;
         };
         let mut database = gather::open_database(self.context, &target).await?;
         judging.dialect = database.dialect();
@@ -119,9 +120,10 @@ impl<'a> ReleaseMigrations<'a> {
         let ran: BTreeSet<String> = records.map(|record| record.path).collect();
         let now: BTreeSet<String> = report.applied.into_iter().map(|file| file.path).collect();
         let waiting = report.waiting.into_iter().map(|file| (file.path, file.reason.unwrap_or_default()));
-        self.write_down(of_commit, judging, report.database, ran, &now, waiting.collect()).await
+        self.write_down(of_commit, judging, report.database, ran, &now, waiting.collect(), &[]).await
     }
 
+    #[expect(clippy::too_many_arguments, reason = "each is one field of what is written")]
     async fn write_down(
         &self,
         of_commit: OfCommit,
@@ -130,8 +132,9 @@ impl<'a> ReleaseMigrations<'a> {
         ran: BTreeSet<String>,
         now: &BTreeSet<String>,
         waiting: BTreeMap<String, String>,
+        earlier: &[AppliedMigration],
     ) -> Result<(), Failure> {
-        let (record, stands) = {
+        let (record, mut stands) = {
             let (ran, now) = (ran.clone(), now.clone());
             blocking("judging the migrations", move || {
                 let OfCommit { configured, files } = of_commit;
@@ -141,6 +144,12 @@ impl<'a> ReleaseMigrations<'a> {
             })
             .await??
         };
+        // Of files that are not here, what was recorded when they ran.
+        for migration in stands.applied.iter_mut().filter(|migration| migration.checksum.is_empty()) {
+            if let Some(before) = earlier.iter().find(|before| before.path == migration.path) {
+                migration.checksum.clone_from(&before.checksum);
+            }
+        }
         let event = Event::MigrationsApplied {
             environment: self.environment.clone(),
             sha: self.sha.clone(),

@@ -19,6 +19,12 @@ pub enum MigrationsError {
     /// No database is configured.
     #[error("there is no database to migrate")]
     NoDatabase,
+    /// A Job of the environment's cluster runs them.
+    #[error("the migrations of {environment} are run by a Job of its cluster, at each deployment")]
+    InCluster {
+        /// The environment.
+        environment: String,
+    },
     /// Files of several folders were named.
     #[error("migrations of several folders cannot be judged together")]
     SeveralFolders {
@@ -110,6 +116,7 @@ impl Diagnose for MigrationsError {
             Self::Unfinished { .. } => "MIG-918",
             Self::LockLost { .. } => "MIG-919",
             Self::NotWrittenDown { .. } => "MIG-920",
+            Self::InCluster { .. } => "MIG-927",
         }
     }
 
@@ -133,6 +140,10 @@ impl Diagnose for MigrationsError {
             Self::NoDatabase => {
                 "nothing was touched; name it in plimsoll.toml: `[migrations] database = \"env:DATABASE_URL\"`".into()
             }
+            Self::InCluster { environment } => format!(
+                "nothing was touched; `plimsoll deploy SHA --env {environment}` runs them; `plimsoll migrate plan --env {environment}` \
+                 shows which, by the ledger"
+            ),
             Self::SeveralFolders { .. } => "nothing was touched; judge one folder after the other".into(),
             Self::TooMany { .. } => "nothing was touched; is this the folder of the migrations?".into(),
             Self::OutsideRepository { .. } => {
@@ -174,6 +185,16 @@ pub const PAGES: &[Page] = &[
         what: "Migrations are to be run, and plimsoll.toml names no database.",
         why: "Which database is migrated is never guessed.",
         how: "`[migrations] database = \"env:DATABASE_URL\"`, or `sqlite://PATH`, or a `postgres://` URL without a password.",
+    },
+    Page {
+        code: "MIG-927",
+        name: "migrations-in-cluster",
+        what: "Migrations, backfills or what another tool recorded are to be worked on from here in an environment whose \
+               `[environments.NAME.kubernetes.migrate]` lets a Job of the cluster run migrations.",
+        why: "Its database is reached from the cluster only; another one is never taken for it.",
+        how: "`plimsoll deploy` runs them. `plimsoll migrate plan --env NAME` and `plimsoll migrate status --env NAME` show what \
+              the ledger knows. Where the database can be reached from here after all, name it as the environment's `database` \
+              and remove the section.",
     },
     Page {
         code: "MIG-912",

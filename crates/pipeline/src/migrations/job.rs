@@ -26,7 +26,6 @@ pub(crate) struct MigrationsJob<'a> {
     context: &'a Context,
     cluster: &'a KubernetesTarget,
     environment: String,
-    only_listed: bool,
     spec: JobSpec,
 }
 
@@ -44,9 +43,8 @@ impl<'a> MigrationsJob<'a> {
             ("PLIMSOLL_SHA".to_owned(), plan.to.sha().to_string()),
         ];
         if let Some(decided) = decided {
-            let held = decided.pending.iter().filter(|file| file.held.is_some());
             env.push(("PLIMSOLL_MIGRATIONS".into(), listed(decided.running())));
-            env.push(("PLIMSOLL_MIGRATIONS_WAITING".into(), listed(held)));
+            env.push(("PLIMSOLL_MIGRATIONS_WAITING".into(), listed(decided.waiting())));
         }
         let spec = JobSpec {
             purpose: PURPOSE.into(),
@@ -59,13 +57,7 @@ impl<'a> MigrationsJob<'a> {
             grace: Duration::from_secs(plan.deadlines.probe_grace_sec.into()),
             away: configured.timeout.max(AWAY_AT_LEAST),
         };
-        let environment = plan.environment.clone();
-        Self { context, cluster, environment, only_listed: configured.only_listed, spec }
-    }
-
-    /// Whether it runs no others than it is told.
-    pub(super) fn only_listed(&self) -> bool {
-        self.only_listed
+        Self { context, cluster, environment: plan.environment.clone(), spec }
     }
 
     /// Runs it, or finds what became of it, and writes down how it ended.

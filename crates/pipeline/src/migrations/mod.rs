@@ -3,6 +3,7 @@
 
 pub mod backfill;
 mod by_hand;
+pub mod by_ledger;
 pub(crate) mod deployed;
 mod error;
 mod files;

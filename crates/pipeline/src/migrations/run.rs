@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use plimsoll_config::Migrations;
+use plimsoll_config::{Environment, MigrateJob, Migrations};
 use plimsoll_evidence_migration_lint::{File, Options, Scripts};
 use plimsoll_image::{ShortSha, Source};
 use plimsoll_model::{Commit, Failure};
@@ -15,6 +15,7 @@ use plimsoll_rollout_migrate::{
 };
 use serde::Serialize;
 
+use super::by_ledger::{self, LedgerPlan, LedgerStatus};
 use super::state::{self, OfCommit};
 use super::{MigrationsError, by_hand, files, layout};
 use crate::context::Context;
@@ -76,22 +77,86 @@ pub struct Applied {
     pub ledger_entry: Option<u64>,
 }
 
-/// What an apply would do. Changes nothing.
+/// A plan, by what is known.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Planned {
+    /// By the database.
+    Database(Plan),
+    /// By the ledger: a Job of the cluster runs them.
+    Ledger(LedgerPlan),
+}
+
+impl Planned {
+    /// What it says of the files.
+    pub fn plan(&self) -> &Plan {
+        match self {
+            Self::Database(plan) => plan,
+            Self::Ledger(by_ledger) => &by_ledger.plan,
+        }
+    }
+
+    /// As text; files that ran are counted, not listed.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Database(plan) => plan.text(),
+            Self::Ledger(by_ledger) => by_ledger.text(),
+        }
+    }
+}
+
+/// Where migrations stand, by what is known.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Stands {
+    /// By the database.
+    Database(Status),
+    /// By the ledger.
+    Ledger(LedgerStatus),
+}
+
+impl Stands {
+    /// As text: every file, one a line.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Database(status) => status.text(),
+            Self::Ledger(by_ledger) => by_ledger.text(),
+        }
+    }
+}
+
+/// What an apply would do, or a Job would be asked to do. Changes nothing.
 ///
 /// # Errors
-/// Files or database cannot be read.
-pub async fn plan(context: &Context, request: RunRequest) -> Result<Plan, Failure> {
+/// Files, database or ledger cannot be read.
+pub async fn plan(context: &Context, request: RunRequest) -> Result<Planned, Failure> {
+    if let Some((environment, job)) = by_job(context, request.environment.as_deref())? {
+        return Ok(Planned::Ledger(by_ledger::plan(context, environment, job, request).await?));
+    }
     let mut opened = open(context, request).await?;
-    Ok(opened.database.plan(&opened.scripts, &opened.options.plan).await?)
+    Ok(Planned::Database(opened.database.plan(&opened.scripts, &opened.options.plan).await?))
 }
 
 /// Where every migration stands, and who is at work. Changes nothing.
 ///
 /// # Errors
-/// Files or database cannot be read.
-pub async fn status(context: &Context, request: RunRequest) -> Result<Status, Failure> {
+/// Files, database or ledger cannot be read.
+pub async fn status(context: &Context, request: RunRequest) -> Result<Stands, Failure> {
+    if let Some((environment, job)) = by_job(context, request.environment.as_deref())? {
+        let plan = by_ledger::plan(context, environment, job, request).await?;
+        return Ok(Stands::Ledger(plan.into()));
+    }
     let mut opened = open(context, request).await?;
-    Ok(opened.database.status(&opened.scripts, &opened.options.plan).await?)
+    Ok(Stands::Database(opened.database.status(&opened.scripts, &opened.options.plan).await?))
+}
+
+/// The Job that runs an environment's migrations, where one does.
+fn by_job<'a>(
+    context: &'a Context,
+    environment: Option<&str>,
+) -> Result<Option<(&'a Environment, &'a MigrateJob)>, Failure> {
+    let environment = environment.map(|name| context.environment(name)).transpose()?;
+    Ok(environment.and_then(|environment| Some((environment, state::job(environment)?))))
 }
 
 /// Runs what the plan allows. For an environment under its lock, and written down in
@@ -103,6 +168,9 @@ pub async fn status(context: &Context, request: RunRequest) -> Result<Status, Fa
 /// changed before.
 pub async fn apply(context: &Context, request: RunRequest) -> Result<Applied, Failure> {
     match request.environment.clone() {
+        Some(environment) if by_job(context, Some(&environment))?.is_some() => {
+            Err(MigrationsError::InCluster { environment }.into())
+        }
         Some(environment) => by_hand::apply(context, &environment, request).await,
         None => {
             let opened = &mut open(context, request).await?;
@@ -164,10 +232,13 @@ fn from_folder(configured: &Migrations, path: &str) -> String {
 /// Where the database is: of an environment, or in general.
 ///
 /// # Errors
-/// None is configured, there is no such environment, or the secret that has the
-/// URL cannot be read.
+/// None is configured, there is no such environment, a Job of its cluster runs them,
+/// or the secret that has the URL cannot be read.
 pub(crate) async fn target(context: &Context, environment: Option<&str>) -> Result<Target, Failure> {
     configured(context)?;
+    if let Some((environment, _)) = by_job(context, environment)? {
+        return Err(MigrationsError::InCluster { environment: environment.name.clone() }.into());
+    }
     let environment = environment.map(|name| context.environment(name)).transpose()?;
     state::target(context, environment)?.ok_or_else(|| MigrationsError::NoDatabase.into())
 }

@@ -13,8 +13,8 @@ pub(super) fn run(session: &Session, arguments: RunMigrations) -> Result<u8, Fai
         plimsoll_pipeline::migrations::run::plan(&context, request).await
     })?;
     session.printer.result(&plan, || plan.text());
-    let edited = plan.in_state(State::Edited).next().is_some();
-    Ok(match (plan.allowed, edited) {
+    let edited = plan.plan().in_state(State::Edited).next().is_some();
+    Ok(match (plan.plan().allowed, edited) {
         (true, _) => 0,
         (false, true) => Class::Integrity.exit_code(),
         (false, false) => Class::Refused.exit_code(),
