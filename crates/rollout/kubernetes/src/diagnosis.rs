@@ -20,8 +20,11 @@ use crate::workload::Workload;
 
 /// Restarts after having been ready that make a crash loop.
 const CRASH_LOOP_RESTARTS: i32 = 3;
-/// A message is cut here: what follows is mostly repetition.
+/// A longer message is cut in its middle: errors that wrap each other repeat what
+/// they are about, and have the cause at their end.
 const LONGEST_MESSAGE: usize = 400;
+/// What is kept of its end.
+const END_OF_MESSAGE: usize = 240;
 /// Events shown of a failing instance.
 const MOST_EVENTS: usize = 8;
 
@@ -368,7 +371,7 @@ pub fn event_lines(events: &[Event]) -> Vec<String> {
         .collect()
 }
 
-/// One line without control characters, cut where it gets too long.
+/// One line without control characters, cut in the middle where it is too long.
 pub(crate) fn shortened(text: &str) -> String {
     let mut line = String::new();
     for word in text.split_whitespace() {
@@ -377,10 +380,13 @@ pub(crate) fn shortened(text: &str) -> String {
         }
         line.extend(word.chars().filter(|c| !c.is_control()));
     }
-    match line.char_indices().nth(LONGEST_MESSAGE) {
-        None => line,
-        Some((at, _)) => format!("{}…", &line[..at]),
+    let length = line.chars().count();
+    if length <= LONGEST_MESSAGE {
+        return line;
     }
+    let begin: String = line.chars().take(LONGEST_MESSAGE - END_OF_MESSAGE).collect();
+    let end: String = line.chars().skip(length - END_OF_MESSAGE).collect();
+    format!("{begin} … {end}")
 }
 
 fn or<'a>(said: &'a str, otherwise: &'a str) -> &'a str {

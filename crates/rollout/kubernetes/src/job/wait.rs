@@ -193,6 +193,7 @@ impl Wait<'_> {
         let pod = newest(pods.clone().unwrap_or_default());
         let name = pod.as_ref().and_then(|pod| pod.metadata.name.as_deref());
         let (job, kubectl) = (self.name.clone(), self.target.kubectl());
+        let environment = &self.target.options().environment;
         let last_lines = self.lines.all(api, name, &container).await;
         let Err(said) = end else { return Ok(JobEnd { job, last_lines }) };
         let reason = match (pod.as_ref(), &pods) {
@@ -201,12 +202,18 @@ impl Wait<'_> {
                 None => said,
             },
             // A cluster that ends a Job at its deadline deletes what runs.
-            (None, Some(_)) if !said.starts_with("DeadlineExceeded") => {
+            (None, Some(_)) if !said_late(&said) => {
                 format!("{said}; its pod is gone: somebody may have deleted it")
             }
             (None, _) => said,
         };
         let more = match &pods {
+            _ if said_late(&reason) => format!(
+                "it was told to end in the middle: what it did is not known, and its log goes with its pod; a larger \
+                 `timeout` in [environments.{}.kubernetes.migrate] gives it longer, and the next deployment waits until \
+                 its pod has ended",
+                environment
+            ),
             Some(pods) if pods.is_empty() => {
                 format!(
                     "its pod is gone, with what it wrote besides; `{kubectl} describe job {job}` shows its events"
@@ -263,4 +270,9 @@ impl Wait<'_> {
             self.name
         )
     }
+}
+
+/// Whether the cluster ended it at its deadline.
+fn said_late(said: &str) -> bool {
+    said.contains("DeadlineExceeded")
 }

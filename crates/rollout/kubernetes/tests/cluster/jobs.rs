@@ -415,6 +415,8 @@ async fn a_job_that_takes_too_long_is_ended_by_the_cluster() {
     let error = ended.unwrap_err();
     let (reason, last_lines) = why(&error);
     assert!(reason.contains("DeadlineExceeded"), "{reason}");
+    let hint = error.hint().unwrap();
+    assert!(hint.contains("what it did is not known") && hint.contains("`timeout`"), "{hint}");
     assert_eq!(last_lines, ["applying 0007"]);
 }
 
