@@ -70,7 +70,9 @@ fn what_is_waited_for_is_said_once_at_its_instance() {
     assert!(!lines.contains("\u{1b}[31m"), "{lines:?}");
     // The target itself is in trouble: that is said where nothing else says it.
     view.detail = "2 of 3 ready; looking failed: refused".into();
-    assert!(plain(&view, &[], &WIDE).contains("2 of 3 ready; looking failed: refused"));
+    assert!(
+        plain(&view, &[], &Look { width: 120, ..WIDE }).contains("2 of 3 ready; looking failed: refused")
+    );
 }
 
 #[test]
