@@ -9,6 +9,7 @@ use plimsoll_registry::client::Reader;
 
 use crate::blocking;
 use crate::context::Context;
+use crate::evidence::found::Reading;
 use crate::gather::{self, Asked};
 use crate::verify::named_digest;
 
@@ -78,6 +79,7 @@ impl ImageJudge {
             recorded: known.recorded,
             policy,
             known_since: known.known_since,
+            reading: Reading::WhatRulesAskFor,
         };
         let (mut facts, _) = gather::image::facts(context, self.reader(kind), about).await?;
         let served = known.deployed_before && facts.recorded_digest() == Some(image.digest());

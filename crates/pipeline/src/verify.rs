@@ -12,7 +12,7 @@ use plimsoll_model::{
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::evidence::found::{Found, Piece};
+use crate::evidence::found::{Found, Piece, Reading};
 use crate::evidence::signing::Signing;
 use crate::{Step as Progress, blocking, build, evidence, gather};
 
@@ -168,6 +168,7 @@ pub async fn verify(context: &Context, request: VerifyRequest) -> Result<VerifyR
         recorded: recorded.map_or(Lookup::Absent, Lookup::Found),
         policy: gather::policy::configured(&context.config.config, &context.config.config.policy),
         known_since: since,
+        reading: Reading::Everything,
     };
     let (facts, pieces) = gather::image::facts(context, &reader, about).await?;
     let mut checks: Vec<_> = RULES

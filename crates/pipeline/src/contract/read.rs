@@ -53,7 +53,15 @@ pub(crate) async fn attested(context: &Context, sha: &Commit) -> Result<Document
     let located = locate(context, &Named::Commit(sha.clone())).await?;
     let reader = context.reader(&located.repository)?;
     let trust = trust::trust(context).await?;
-    let pieces = found::pieces(&reader, &context.store()?, located.manifest.digest, trust, None).await?;
+    let pieces = found::pieces(
+        &reader,
+        &context.store()?,
+        located.manifest.digest,
+        trust,
+        None,
+        found::Reading::WhatRulesAskFor,
+    )
+    .await?;
     let mut verified = pieces.verified(Role::Contract);
     let Some((_, verified)) = verified.next() else {
         return Err(ContractError::NotAttested { sha: sha.clone() }.into());

@@ -61,8 +61,17 @@ impl Pieces {
     }
 }
 
-/// Reads and verifies everything that is attached to an image. What was read
-/// and verified before is in the local store and is not fetched again.
+/// What of it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// Whatever may be evidence.
+    Everything,
+    /// What calls itself something that a rule asks for, or says nothing of itself.
+    WhatRulesAskFor,
+}
+
+/// Reads and verifies what is attached to an image. What was read and verified
+/// before is in the local store and is not fetched again.
 ///
 /// # Errors
 /// Only that a thread was lost: what cannot be read is part of the answer.
@@ -72,8 +81,12 @@ pub(crate) async fn pieces(
     digest: Digest,
     trust: Trust,
     known_since: Option<Timestamp>,
+    reading: Reading,
 ) -> Result<Pieces, Failure> {
-    let wanted = Wanted { want: &may_be_evidence, store: Some(store), ..Wanted::default() };
+    let want = |entry: &Descriptor| {
+        may_be_evidence(entry) && (reading == Reading::Everything || may_be_asked_for(entry))
+    };
+    let wanted = Wanted { want: &want, store: Some(store), ..Wanted::default() };
     let evidence = reader.evidence(&digest, &wanted).await;
     let clock = Clock { now: Timestamp::now(), known_since };
     let store = store.clone();
@@ -141,6 +154,14 @@ fn may_be_evidence(entry: &Descriptor) -> bool {
     }
 }
 
+/// The label of a bundle is the predicate's type. One that speaks for nothing here
+/// proves nothing, whoever signed it, and whoever could label a proof as that
+/// could as well leave it out. Without a label it may be anything.
+fn may_be_asked_for(entry: &Descriptor) -> bool {
+    let label = entry.annotations.get(PREDICATE_TYPE).map(String::as_str);
+    label.is_none_or(|label| label.is_empty() || Role::of(label) != Role::Other)
+}
+
 /// How the media type of every version of a bundle begins.
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle";
 
@@ -196,5 +217,25 @@ fn read(layer: &Layer, verified: impl FnOnce(&[u8]) -> Verification) -> Found {
         Lookup::Absent => Found::Unknown("its content is not there".into()),
         Lookup::Invalid(why) => Found::Invalid(why.clone()),
         Lookup::Unknown(why) => Found::Unknown(why.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_evidence_trust::predicate;
+
+    use super::*;
+
+    #[test]
+    fn only_what_says_that_nothing_asks_for_it_is_left_alone() {
+        let entry = |label: Option<&str>| {
+            let mut entry = Descriptor::of(media_type::OCI_MANIFEST, b"x");
+            entry.annotations.extend(label.map(|label| (PREDICATE_TYPE.into(), label.into())));
+            may_be_asked_for(&entry)
+        };
+        let predicates = [predicate::SIGNATURE, predicate::REBUILD, "https://openvex.dev/ns/v0.2.0"];
+        assert!(predicates.iter().all(|label| entry(Some(label))));
+        assert!(entry(None) && entry(Some("")));
+        assert!(!entry(Some("https://example.com/review/v1")));
     }
 }

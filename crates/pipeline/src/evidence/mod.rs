@@ -46,7 +46,7 @@ pub(crate) async fn prove(
     let reader = context.reader(&metadata.repository)?;
     let known = if metadata.already_present {
         let own = signing.recognise(trust::trust(context).await?);
-        Some(found::pieces(&reader, store, image.digest, own, None).await?)
+        Some(found::pieces(&reader, store, image.digest, own, None, found::Reading::WhatRulesAskFor).await?)
     } else {
         None
     };
@@ -113,7 +113,15 @@ async fn finish(
 ) -> Result<(), Failure> {
     let reader = context.reader(&metadata.repository)?;
     // Under what everybody else trusts, not under what this machine signs with.
-    let pieces = found::pieces(&reader, store, image.digest, trust::trust(context).await?, None).await?;
+    let pieces = found::pieces(
+        &reader,
+        store,
+        image.digest,
+        trust::trust(context).await?,
+        None,
+        found::Reading::WhatRulesAskFor,
+    )
+    .await?;
     let evidence = facts::evidence(&pieces);
     metadata.signature_reason = evidence.signature_reason();
     metadata.signature_status = match evidence.signature.verified() {

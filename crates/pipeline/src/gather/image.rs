@@ -9,7 +9,7 @@ use plimsoll_registry::client::Reader;
 use super::{evidence_of, of_registry};
 use crate::context::Context;
 use crate::evidence;
-use crate::evidence::found::Pieces;
+use crate::evidence::found::{Pieces, Reading};
 
 /// What is known before the registry is asked.
 pub(crate) struct About {
@@ -23,6 +23,8 @@ pub(crate) struct About {
     pub(crate) policy: PolicyFacts,
     /// Since when the ledger knows the build.
     pub(crate) known_since: Option<Timestamp>,
+    /// What of the evidence is read.
+    pub(crate) reading: Reading,
 }
 
 /// Asks the registry for the tags and for everything attached to the image, and
@@ -40,7 +42,17 @@ pub(crate) async fn facts(
     let pieces = match full_tag.found() {
         Some(found) => {
             let trust = evidence::trust::trust(context).await?;
-            Some(evidence::found::pieces(reader, &store, found.digest, trust, about.known_since).await?)
+            Some(
+                evidence::found::pieces(
+                    reader,
+                    &store,
+                    found.digest,
+                    trust,
+                    about.known_since,
+                    about.reading,
+                )
+                .await?,
+            )
         }
         None => None,
     };

@@ -217,7 +217,17 @@ async fn of_image(
         }
         Err(failure) => return Err(failure),
     };
-    Ok(Some(evidence::found::pieces(reader, store, digest, trust, known.since).await?))
+    Ok(Some(
+        evidence::found::pieces(
+            reader,
+            store,
+            digest,
+            trust,
+            known.since,
+            evidence::found::Reading::WhatRulesAskFor,
+        )
+        .await?,
+    ))
 }
 
 /// What the pieces prove, with the advisories of today. Advisories that cannot
