@@ -403,6 +403,9 @@ pub(crate) struct Sign {
     /// A full commit SHA, or `host/path@sha256:…`
     #[arg(value_name = "REF")]
     pub(crate) image: String,
+    /// Sign although this key has signed it before
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// `plimsoll attest`

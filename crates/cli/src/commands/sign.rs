@@ -13,8 +13,9 @@ use crate::printer::{bold, columns, dim};
 /// Signs an image.
 pub(crate) fn sign(session: &Session, arguments: &Sign) -> Result<u8, Failure> {
     let image = named(&arguments.image)?;
+    let again = arguments.force;
     let report =
-        session.block_on(|context| async move { plimsoll_pipeline::sign(&context, &image).await })?;
+        session.block_on(|context| async move { plimsoll_pipeline::sign(&context, &image, again).await })?;
     session.printer.result(&report, || text(&report));
     Ok(0)
 }
@@ -60,5 +61,9 @@ fn text(report: &SignReport) -> String {
             format!("{}{there}  {}", bold(&one.predicate_type), dim(&one.reference)),
         ]);
     }
-    columns(&rows)
+    let mut text = columns(&rows);
+    if report.schema == "plimsoll/sign/v1" && report.attached.iter().all(|one| one.already_present) {
+        text.push_str("signed before with this key: nothing was attached; `--force` signs again\n");
+    }
+    text
 }

@@ -336,7 +336,7 @@ fn a_program_signs() {
     // What it answers is believed only when it verifies.
     for (command, why) in [("echo c2lnbmF0dXJl", "gave no signature"), ("false", "exit status: 1")] {
         world.repo.write("plimsoll.toml", base.clone() + &signing(command));
-        world.plimsoll(["sign", sha.as_str()]).exits(5).says(&[why, "nothing was signed"]);
+        world.plimsoll(["sign", sha.as_str(), "--force"]).exits(5).says(&[why, "nothing was signed"]);
     }
 }
 
@@ -360,6 +360,8 @@ fn cosign_reads_and_writes_what_we_do() {
         assert!(success, "{tool} {arguments:?}: {stderr}");
     };
     let keyed = ["--key", "release.pub", "--insecure-ignore-tlog=true"];
+    world.plimsoll(["sign", sha.as_str(), "--set", "signing.legacy=true"]).exits(0);
+    world.plimsoll(["sign", sha.as_str(), "--set", "signing.legacy=true", "--force"]).exits(0);
     good("cosign", &[&["verify"], &keyed[..]].concat());
     good("cosign2", &[&["verify"], &keyed[..]].concat());
     for kind in ["cyclonedx", "spdxjson", "slsaprovenance1", "https://plimsoll.dev/build/v1"] {
@@ -395,6 +397,72 @@ fn cosign_reads_and_writes_what_we_do() {
         assert_eq!(check(&deployed, "SIG-001")["outcome"], "pass", "{deployed:#}");
     }
     world.plimsoll(["verify", sha.as_str()]).exits(0);
+}
+
+/// Signing again says nothing that was not said.
+#[test]
+fn what_was_signed_before_is_not_signed_again() {
+    let mut world = signing_world("");
+    let sha = world.built("first", "well");
+    let entries = || world.plimsoll(["ledger", "export"]).exits(0).stdout.lines().count();
+    let signatures = || attached(&world, &sha).into_iter().filter(|(role, _)| role == "signature").count();
+    let sign = |more: &[&'static str]| {
+        world.json(["sign", sha.as_str()].into_iter().chain(more.iter().copied()))["attached"].clone()
+    };
+    let (before, count) = (entries(), signatures());
+    let again = sign(&[]);
+    assert_eq!(
+        (again.as_array().unwrap().len(), &again[0]["already_present"]),
+        (1, &true.into()),
+        "{again:#}"
+    );
+    assert_eq!(
+        (entries(), signatures()),
+        (before, count),
+        "nothing was attached, and nothing is written down"
+    );
+    world.plimsoll(["sign", sha.as_str()]).exits(0).says(&[
+        "(was there)",
+        "signed before with this key",
+        "--force",
+    ]);
+    // The older scheme is another place: what is missing there is added, once.
+    let legacy = ["--set", "signing.legacy=true"];
+    let added = sign(&legacy);
+    assert_eq!((&added[0]["already_present"], &added[1]["already_present"]), (&true.into(), &false.into()));
+    assert!(added[1]["reference"].as_str().unwrap().ends_with(".sig"), "{added:#}");
+    assert!(sign(&legacy).as_array().unwrap().iter().all(|one| one["already_present"] == true));
+    // Another key's is another signature; and whoever wants a second one gets it.
+    assert_eq!(sign(&["--set", "signing.key=file:stranger.key"])[0]["already_present"], false);
+    let before = signatures();
+    assert_eq!(sign(&["--force"])[0]["already_present"], false);
+    assert_eq!(signatures(), before + 1);
+    world.plimsoll(["verify", sha.as_str()]).exits(0);
+}
+
+/// Statements that no rule asks for cost a deployment nothing.
+#[test]
+fn what_no_rule_asks_for_is_not_fetched_by_the_guard() {
+    let mut world = signing_world("");
+    let sha = world.built("first", "well");
+    world.repo.write(".git/note.json", "{}");
+    for n in 0..15 {
+        let kind = format!("https://example.com/note/{n}");
+        let note = ["attest", sha.as_str(), "--type", &kind, "--predicate", ".git/note.json"];
+        world.plimsoll(note).exits(0);
+    }
+    let faults = world.registry.faults().clone();
+    let requests = |arguments: &[&str]| {
+        let _ = std::fs::remove_dir_all(world.state().join("store"));
+        faults.forget_requests();
+        world.plimsoll(arguments.iter().copied()).exits(0);
+        faults.requests().len()
+    };
+    // Two tags, the configuration, four lists; and the manifests: of all of them,
+    // or of the five that a build makes.
+    assert_eq!(requests(&["verify", sha.as_str()]), 27);
+    assert_eq!(requests(&["deploy", sha.as_str(), "--env", "trial", "--dry-run"]), 12);
+    assert_eq!(world.json(["verify", sha.as_str()])["evidence"].as_array().unwrap().len(), 20);
 }
 
 /// Bad input ends at once, and touches nothing.

@@ -5,18 +5,21 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use plimsoll_evidence_trust::{BUNDLE_MEDIA_TYPE, Bundle, MOST_BUNDLE, SignedBy, legacy, sign_legacy};
+use plimsoll_evidence_trust::{
+    BUNDLE_MEDIA_TYPE, Bundle, MOST_BUNDLE, SignedBy, Signer, legacy, sign_legacy,
+};
 use plimsoll_model::event::Attached;
 use plimsoll_model::{Commit, Digest, Event, Failure, Repository};
 use plimsoll_oci::Descriptor;
-use plimsoll_registry::client::{Artifact, Blob, LegacyTag};
+use plimsoll_registry::client::{Artifact, Attacher, Blob, LegacyTag};
 
 use super::signing::{Signed, Signing};
 use crate::context::Context;
 use crate::error::PipelineError;
 use crate::{Step, blocking};
 
-/// Attaches bundles to an image and writes down what was attached.
+/// Attaches bundles to an image and writes down what was attached; a signature
+/// also in the older scheme, where `[signing] legacy` wants that.
 ///
 /// # Errors
 /// The registry cannot be reached, or does not list what it was given; the
@@ -29,6 +32,10 @@ pub(crate) async fn attach(
     signed: &Signed,
     signing: &Signing,
 ) -> Result<Vec<Attached>, Failure> {
+    let signs = signed.bundles.iter().any(|bundle| {
+        plimsoll_evidence_trust::Role::of(bundle.predicate_type()) == plimsoll_evidence_trust::Role::Signature
+    });
+    let legacy = signing.signer().filter(|_| signs && legacy_wanted(context));
     let step = Step::start(context, "attach", format!("{} statements", signed.bundles.len()));
     let attacher = context.attacher(repository)?;
     let created = Some(Timestamp::now());
@@ -44,33 +51,74 @@ pub(crate) async fn attach(
             already_present: done.already_present,
         })
         .collect();
-    let signs = signed.bundles.iter().any(|bundle| {
-        plimsoll_evidence_trust::Role::of(bundle.predicate_type()) == plimsoll_evidence_trust::Role::Signature
-    });
-    let legacy_wanted = context.config.config.signing.as_ref().is_some_and(|signing| signing.legacy);
-    if let (true, true, Some(signer)) = (signs, legacy_wanted, signing.signer()) {
-        let signature = sign_legacy(repository, &image.digest, signer)?;
-        let mut blob = Blob::new(legacy::SIMPLE_SIGNING, signature.payload);
-        blob.annotations = signature.annotations;
-        let done = attacher.attach_legacy(&image.digest, LegacyTag::Signatures, &[blob]).await?;
-        attached.push(Attached {
-            predicate_type: plimsoll_evidence_trust::predicate::SIGNATURE.into(),
-            reference: done.tag,
-            already_present: done.already_present,
-        });
+    if let Some(signer) = legacy {
+        attached.push(in_the_older_scheme(&attacher, repository, image, signer).await?);
     }
     let new = attached.iter().filter(|one| !one.already_present).count();
     step.finish(format!("{new} attached, {} were there", attached.len() - new));
+    record(context, repository, image, sha, signed.by.to_string(), &attached).await?;
+    Ok(attached)
+}
+
+/// Whether signatures are also to be where cosign 2 and older look for them.
+pub(crate) fn legacy_wanted(context: &Context) -> bool {
+    context.config.config.signing.as_ref().is_some_and(|signing| signing.legacy)
+}
+
+/// Signs an image in the older scheme alone, and writes that down.
+///
+/// # Errors
+/// As [`attach`].
+pub(crate) async fn attach_legacy(
+    context: &Context,
+    repository: &Repository,
+    image: &Descriptor,
+    sha: Option<&Commit>,
+    signer: &dyn Signer,
+) -> Result<Attached, Failure> {
+    let step = Step::start(context, "attach", "a signature in the older scheme".to_owned());
+    let attached = in_the_older_scheme(&context.attacher(repository)?, repository, image, signer).await?;
+    step.finish("attached");
+    let by = SignedBy::Key(signer.public_key().fingerprint()).to_string();
+    record(context, repository, image, sha, by, std::slice::from_ref(&attached)).await?;
+    Ok(attached)
+}
+
+async fn in_the_older_scheme(
+    attacher: &Attacher,
+    repository: &Repository,
+    image: &Descriptor,
+    signer: &dyn Signer,
+) -> Result<Attached, Failure> {
+    let signature = sign_legacy(repository, &image.digest, signer)?;
+    let mut blob = Blob::new(legacy::SIMPLE_SIGNING, signature.payload);
+    blob.annotations = signature.annotations;
+    let done = attacher.attach_legacy(&image.digest, LegacyTag::Signatures, &[blob]).await?;
+    Ok(Attached {
+        predicate_type: plimsoll_evidence_trust::predicate::SIGNATURE.into(),
+        reference: done.tag,
+        already_present: done.already_present,
+    })
+}
+
+async fn record(
+    context: &Context,
+    repository: &Repository,
+    image: &Descriptor,
+    sha: Option<&Commit>,
+    signer: String,
+    attached: &[Attached],
+) -> Result<(), Failure> {
     let event = Event::EvidenceAttached {
         sha: sha.cloned(),
         repository: repository.clone(),
         digest: image.digest,
-        signer: signed.by.to_string(),
-        attached: attached.clone(),
+        signer,
+        attached: attached.to_vec(),
     };
     let (ledger, actor) = (context.ledger.clone(), context.actor().to_owned());
     blocking("writing the ledger", move || ledger.append(&actor, &event)).await??;
-    Ok(attached)
+    Ok(())
 }
 
 fn artifact(bundle: &Bundle, created: Option<Timestamp>) -> Artifact {
