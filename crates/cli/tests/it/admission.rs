@@ -205,8 +205,11 @@ fn a_cluster_runs_what_the_guard_lets_in() {
     let second = world.built("second", "well");
     world.repo.write("plimsoll.toml", before.clone());
     let unsigned = reference(&world, second.as_str());
+    let mut number = 0;
     until("signatures are mandatory again", || {
-        apply(&cluster, "refused", &unsigned)
+        // Another name each time: one that was let in before keeps its image without a question.
+        number += 1;
+        apply(&cluster, &format!("unsigned-{number}"), &unsigned)
             .is_err_and(|why| why.contains("SIG-001") && why.contains("plimsoll sign"))
     });
     world.plimsoll(["sign", second.as_str()]).exits(0);

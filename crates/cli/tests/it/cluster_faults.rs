@@ -178,7 +178,7 @@ fn a_token_that_is_about_to_end_is_asked_for_before_it_does() {
                 $(date -u -d '+11 seconds' +%Y-%m-%dT%H:%M:%SZ); echo x >> $file.count";
     let scene = with_tokens(|world| plugin(world, ends));
     // It starts slowly on purpose; that is not to be given up.
-    scene.configure("probe_grace = \"2s\"", "probe_grace = \"25s\"");
+    scene.configure("probe_grace = \"8s\"", "probe_grace = \"25s\"");
     let slow = Behaviour::starts_after(40_000);
     scene.cluster.image(&format!("{}:{}", scene.world.repository(), scene.second), slow);
     let count = || std::fs::read_to_string(scene.world.path().join(".git/token.count")).unwrap().len();
@@ -291,7 +291,7 @@ fn somebody_who_sets_another_image_in_the_middle_is_named() {
 #[test]
 fn a_quota_without_room_is_told_in_its_own_words() {
     let scene = Scene::new();
-    scene.configure("probe_grace = \"2s\"", "probe_grace = \"1s\"");
+    scene.configure("probe_grace = \"8s\"", "probe_grace = \"1s\"");
     // The new pod is to be there before the only one goes.
     scene.cluster.edit_as("kubectl-scale", "deployments", "shop", "echo", |object| {
         object["spec"]["replicas"] = json!(1);

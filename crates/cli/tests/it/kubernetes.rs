@@ -42,7 +42,7 @@ fn cluster_of(world: &World, port: u16, settings: ClusterSettings) -> Cluster {
         jobs: false,
     }));
     kubeconfig(world, &cluster.kubeconfig());
-    let section = "\n[environments.cluster]\ntarget = \"kubernetes\"\nrollout_timeout = \"30s\"\nprobe_grace = \"2s\"\n\
+    let section = "\n[environments.cluster]\ntarget = \"kubernetes\"\nrollout_timeout = \"30s\"\nprobe_grace = \"8s\"\n\
                    \n[environments.cluster.kubernetes]\ncontext = \"test\"\nnamespace = \"shop\"\n";
     world.repo.write("plimsoll.toml", world.configuration() + section);
     cluster
