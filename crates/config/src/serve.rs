@@ -119,6 +119,9 @@ pub struct AdmissionTls {
     /// How long a certificate of its own is valid; a new one is made after two
     /// thirds of it. Default: 30d.
     pub validity: Duration,
+    /// How long an authority of its own is valid; the next one is made after two
+    /// thirds of it. At least three times `validity`. Default: 365d.
+    pub authority_validity: Duration,
 }
 
 pub(crate) fn serve(mut table: Table<'_>) -> Option<Serve> {
@@ -211,11 +214,24 @@ fn tls(mut table: Table<'_>) -> Option<AdmissionTls> {
     let certificate = table.opt("certificate", file);
     let key = table.opt("key", file);
     let validity = table.or("validity", "30d", values::long_time);
+    let authority_validity = table.or("authority_validity", "365d", values::long_time);
+    if let (Some(validity), Some(authority)) = (validity, authority_validity)
+        && authority < validity * 3
+    {
+        table.conflict(
+            "`authority_validity` is less than three times `validity`",
+            "an authority outlives the certificates under it: make it longer, or `validity` shorter",
+        );
+    }
     if certificate.is_some() != key.is_some() {
         table.conflict("`certificate` and `key` go together", "give both files, or neither");
     }
     table.finish();
-    Some(AdmissionTls { files: certificate.zip(key), validity: validity? })
+    Some(AdmissionTls {
+        files: certificate.zip(key),
+        validity: validity?,
+        authority_validity: authority_validity?,
+    })
 }
 
 fn file(node: &Node) -> Result<PathBuf, Fault> {
@@ -265,6 +281,7 @@ mod tests {
             ("[[admission.exempt_images]]\nrepository = \"a.example.com/x*\"\nreason = \"x\"", "/*"),
             ("[[admission.exempt_images]]\nrepository = \"a.example.com/x\"", "reason"),
             ("[admission.tls]\ncertificate = \"a.pem\"", "go together"),
+            ("[admission.tls]\nvalidity = \"200d\"", "three times"),
             ("[admission]\nmode = \"enforced\"", "did you mean `enforce`"),
         ] {
             let error = config(wrong).unwrap_err();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -127,12 +127,14 @@ where
 /// # Errors
 /// The answer to give instead.
 pub(crate) async fn body(body: Incoming, most: usize) -> Result<Bytes, Answer> {
+    let too_long = || text(StatusCode::PAYLOAD_TOO_LARGE, format!("the body has more than {most} bytes\n"));
+    // What says so itself is not waited for.
+    if body.size_hint().lower() > most as u64 {
+        return Err(too_long());
+    }
     match tokio::time::timeout(BODY_TIME, Limited::new(body, most).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            let why = format!("the body has more than {most} bytes\n");
-            Err(text(StatusCode::PAYLOAD_TOO_LARGE, why))
-        }
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_long()),
         Ok(Err(_)) => Err(text(StatusCode::BAD_REQUEST, "the body broke off\n")),
         Err(_) => Err(text(StatusCode::REQUEST_TIMEOUT, "the body did not come in time\n")),
     }

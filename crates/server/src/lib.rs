@@ -90,7 +90,7 @@ impl Server {
             judges = Some(judge(&context, &metrics)?);
             let identity = Identity::open(&config.admission, context.root(), &context.state_folder())?;
             // From the first probe on: one that comes before the first try is not told that all is well.
-            if config.admission.patch_bundle && identity.authority().is_some() {
+            if config.admission.patch_bundle && identity.is_own() {
                 trouble = Some("it was not written yet".to_owned());
             }
             webhook = Some((bound("admission", address).await?, identity));
@@ -129,11 +129,11 @@ impl Server {
             shutdown.clone(),
         );
         let webhook = async {
-            let Some((listener, identity)) = webhook else { return };
+            let Some((listener, mut identity)) = webhook else { return };
             let settings = context.config.config.admission.clone();
-            if let Some(authority) = identity.authority().filter(|_| settings.patch_bundle) {
+            if let Some(announced) = identity.announced().filter(|_| settings.patch_bundle) {
                 let (metrics, trouble) = (shared.metrics.clone(), shared.bundle.clone());
-                background.spawn(bundle::keep(settings, authority, metrics, trouble));
+                background.spawn(bundle::keep(settings, announced, metrics, trouble));
             }
             let acceptor = identity.acceptor();
             background.spawn(identity.keep(shared.metrics.clone()));

@@ -65,6 +65,7 @@ struct Counts {
     sum: f64,
     drift: BTreeMap<String, DriftSeen>,
     certificate_until: Option<Timestamp>,
+    authority_until: Option<Timestamp>,
     bundle_current: Option<bool>,
     configuration_current: Option<bool>,
 }
@@ -115,9 +116,10 @@ impl Metrics {
         self.lock().drift.retain(|environment, _| is_looked_at(environment));
     }
 
-    /// Until when the certificate in use is valid.
-    pub(crate) fn certificate(&self, until: Option<Timestamp>) {
-        self.lock().certificate_until = until;
+    /// Until when the certificate in use is valid, and its authority.
+    pub(crate) fn certificate(&self, until: Option<Timestamp>, authority: Option<Timestamp>) {
+        let mut counts = self.lock();
+        (counts.certificate_until, counts.authority_until) = (until, authority);
     }
 
     /// Whether the cluster has the authority.
@@ -261,6 +263,14 @@ impl Metrics {
                 "plimsoll_admission_certificate_expiry_timestamp_seconds",
                 "gauge",
                 "Until when the certificate in use is valid.",
+                vec![format!(" {}", until.as_second())],
+            );
+        }
+        if let Some(until) = counts.authority_until {
+            family(
+                "plimsoll_admission_authority_expiry_timestamp_seconds",
+                "gauge",
+                "Until when the authority in use is valid.",
                 vec![format!(" {}", until.as_second())],
             );
         }

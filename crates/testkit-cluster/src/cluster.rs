@@ -417,6 +417,25 @@ impl Cluster {
         self.world().webhooks.clear();
     }
 
+    /// Sends a body to the first webhook of a registered configuration, as the API
+    /// server would if it sent such a thing: under the registered bundle. The
+    /// head says `length` bytes, whatever is sent. Status and body of the answer.
+    ///
+    /// # Errors
+    /// There is no such webhook, it is not trusted, or it does not answer within
+    /// 30 s.
+    pub fn send_to_webhook(
+        &self,
+        configurations: &str,
+        name: &str,
+        body: &[u8],
+        length: usize,
+    ) -> Result<(u16, Vec<u8>), String> {
+        let webhook = self.get(configurations, "", name)["webhooks"][0].clone();
+        let url = text(&webhook, "/clientConfig/url");
+        crate::api::calling::exchange(&webhook, url, body, length, Duration::from_secs(30))
+    }
+
     // What goes wrong.
 
     /// Requests with this method whose path and query contain `path`.

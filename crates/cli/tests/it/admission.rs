@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use plimsoll_testkit_cluster::{Cluster, Settings};
+use plimsoll_testkit_cluster::{Cluster, Pace, Settings};
 use serde_json::{Value, json};
 
 use crate::evidence::signing_world;
@@ -62,9 +62,13 @@ impl Serve {
     }
 
     fn register(&self, cluster: &Cluster) {
-        let url = format!("https://{}/admission/validate", self.text("admission_listen"));
+        self.register_as(cluster, "ValidatingWebhookConfiguration", "validate");
+    }
+
+    fn register_as(&self, cluster: &Cluster, kind: &str, path: &str) {
+        let url = format!("https://{}/admission/{path}", self.text("admission_listen"));
         cluster.apply_json(json!({
-            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind,
             "metadata": {"name": "plimsoll-admission"},
             "webhooks": [{
                 "name": "images.plimsoll.dev", "admissionReviewVersions": ["v1"], "clientConfig": {"url": url},
@@ -126,8 +130,13 @@ fn admitting() -> (World, Cluster, Serve) {
 
 /// The same, with a budget for each review.
 fn admitting_within(budget: &str) -> (World, Cluster, Serve) {
-    let world = signing_world(&CLUSTER.replace("\"3s\"", &format!("\"{budget}\"")));
-    let cluster = Cluster::start(Settings::default());
+    admitting_as(&CLUSTER.replace("\"3s\"", &format!("\"{budget}\"")))
+}
+
+/// The same, by this configuration.
+fn admitting_as(configuration: &str) -> (World, Cluster, Serve) {
+    let world = signing_world(configuration);
+    let cluster = Cluster::start(Settings { pace: Pace::Real { speed: 20 }, ..Settings::default() });
     let folder = world.path().join(".git/.kube");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("config"), cluster.kubeconfig()).unwrap();
@@ -137,7 +146,10 @@ fn admitting_within(budget: &str) -> (World, Cluster, Serve) {
     let answer = ready(&serve).text();
     assert!(answer.contains("certificate: ok\nwebhook: not ready"), "nothing is registered: {answer}");
     serve.register(&cluster);
-    until("the bundle is written", || ready(&serve).status == 200);
+    if configuration.contains("resolve_tags = true") {
+        serve.register_as(&cluster, "MutatingWebhookConfiguration", "mutate");
+    }
+    until_ready(&serve);
     (world, cluster, serve)
 }
 
@@ -277,6 +289,119 @@ fn a_certificate_is_replaced_while_reviews_go_on() {
     drop(serve);
     // The server is away: the failure policy decides.
     refused(&cluster, &good, &["failed calling webhook \"images.plimsoll.dev\"", "dial tcp"]);
+}
+
+/// The certificates of the bundle, as the cluster has it.
+fn bundle(cluster: &Cluster) -> Vec<String> {
+    let object = cluster.get("validatingwebhookconfigurations", "", "plimsoll-admission");
+    let bundle = object["webhooks"][0]["clientConfig"]["caBundle"].as_str().unwrap_or_default().to_owned();
+    let mut decode = std::process::Command::new("base64")
+        .arg("-d")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut decode.stdin.take().unwrap(), bundle.as_bytes()).unwrap();
+    let text = String::from_utf8(decode.wait_with_output().unwrap().stdout).unwrap();
+    text.split_inclusive("-----END CERTIFICATE-----\n").map(str::to_owned).collect()
+}
+
+/// An authority ends, and nobody notices: the next one is trusted before it is
+/// used, and the former one until nothing of it is.
+#[test]
+fn an_authority_is_replaced_while_reviews_go_on() {
+    let short = CLUSTER
+        .replace("budget     = \"3s\"", "budget     = \"8s\"")
+        .replace("validity = \"6s\"", "validity = \"3s\"\nauthority_validity = \"15s\"");
+    let (mut world, cluster, serve) = admitting_as(&short);
+    let first = world.built("first", "well");
+    let good = reference(&world, first.as_str());
+    let mut seen: Vec<Vec<String>> = Vec::new();
+    let mut number = 0;
+    until("one authority has followed another", || {
+        number += 1;
+        apply(&cluster, &format!("good-{number}"), &good).unwrap();
+        let now = bundle(&cluster);
+        if seen.last() != Some(&now) {
+            seen.push(now);
+        }
+        // The old one; both; the new one.
+        matches!(&seen[..], [.., one, two, three] if [one.len(), two.len(), three.len()] == [1, 2, 1])
+    });
+    let last = &seen[seen.len() - 3..];
+    assert_eq!((&last[1][0], &last[1][1]), (&last[0][0], &last[2][0]));
+    let until = serve.sample("plimsoll_admission_authority_expiry_timestamp_seconds").unwrap();
+    let certificate = serve.sample("plimsoll_admission_certificate_expiry_timestamp_seconds").unwrap();
+    assert!(until >= certificate, "{until} {certificate}");
+    // A restart goes on with the same one.
+    let before = bundle(&cluster);
+    drop(serve);
+    let again = Serve::start(&world);
+    again.register(&cluster);
+    until_ready(&again);
+    assert!(bundle(&cluster).contains(before.last().unwrap()));
+    apply(&cluster, "after", &good).unwrap();
+}
+
+fn until_ready(serve: &Serve) {
+    until("the bundle is written", || http::get(serve.text("listen"), "/readyz").status == 200);
+}
+
+/// What no API server sends: told apart, counted, and never waited for.
+#[test]
+fn a_review_that_is_none_is_answered_in_time() {
+    let (_world, cluster, serve) = admitting_within("2s");
+    let send = |body: &[u8], length: usize| {
+        let started = Instant::now();
+        let answer =
+            cluster.send_to_webhook("validatingwebhookconfigurations", "plimsoll-admission", body, length);
+        let (status, body) = answer.unwrap();
+        assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+        (status, String::from_utf8(body).unwrap())
+    };
+    let (status, said) = send(b"{", 9 << 20);
+    assert_eq!(status, 413, "{said}");
+    assert!(said.contains("more than 8388608 bytes"), "{said}");
+    // It says that it fits, and goes on for ever.
+    let (status, said) = send(b"{\"kind\":", 100);
+    assert_eq!(status, 408, "{said}");
+    let (status, said) = send(b"<html>", 6);
+    assert_eq!(status, 400, "{said}");
+    assert!(said.contains("ADM-005") && said.contains("no JSON"), "{said}");
+    let old = json!({"apiVersion": "admission.k8s.io/v1beta1", "kind": "AdmissionReview", "request": {"uid": "u-1"}});
+    let old = old.to_string();
+    let (status, said) = send(old.as_bytes(), old.len());
+    let review: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((status, &review["response"]["uid"]), (200, &"u-1".into()));
+    assert_eq!(
+        (&review["response"]["allowed"], &review["response"]["status"]["code"]),
+        (&false.into(), &400.into())
+    );
+    assert!(said.contains("expected admission.k8s.io/v1 AdmissionReview"), "{said}");
+    let invalid = "plimsoll_admission_reviews_total{verdict=\"invalid\",namespace=\"other\"}";
+    assert_eq!(serve.sample(invalid), Some(2.0));
+    serve.ends();
+}
+
+/// A full SHA gets its digest before it is judged, in a pod and in what makes pods.
+#[test]
+fn a_commit_gets_its_digest_on_the_way_in() {
+    let resolving = CLUSTER.replace("budget     = \"3s\"", "budget     = \"8s\"\nresolve_tags = true");
+    let (mut world, cluster, serve) = admitting_as(&resolving);
+    let first = world.built("first", "well");
+    let good = reference(&world, first.as_str());
+    let by_sha = format!("{}:{first}", world.repository());
+    apply(&cluster, "resolved", &by_sha).unwrap();
+    let spec = json!({"containers": [{"name": "echo", "image": by_sha}]});
+    cluster.apply_as("kubectl", containers(spec, false, "pod"), true).unwrap();
+    let deployment = cluster.get("deployments", "shop", "resolved");
+    assert_eq!(deployment["spec"]["template"]["spec"]["containers"][0]["image"], good);
+    assert_eq!(cluster.get("pods", "shop", "pod")["spec"]["containers"][0]["image"], good);
+    // Other tags move: they are not resolved, and refused as they are.
+    refused(&cluster, &format!("{}:latest", world.repository()), &["ADM-001", "tag `latest`"]);
+    let unknown = format!("{}:{}", world.repository(), "f".repeat(40));
+    assert!(apply(&cluster, "unknown", &unknown).is_err());
+    serve.ends();
 }
 
 #[test]

@@ -341,6 +341,7 @@ fn what_needs_no_commit() {
     admission.refuse_for  5s  default
     admission.resolve_tags  false  default
     admission.service  plimsoll-admission  default
+    admission.tls.authority_validity  365d  default
     admission.tls.validity  30d  default
     admission.unknown  deny  default
     admission.webhook  plimsoll-admission  default

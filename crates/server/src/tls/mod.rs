@@ -4,6 +4,7 @@
 mod authority;
 pub(crate) mod bundle;
 mod files;
+mod rotation;
 
 use std::path::Path;
 use std::sync::{Arc, RwLock};
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use plimsoll_config::Admission as Settings;
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
@@ -18,8 +20,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
 
-use self::authority::Authority;
 use self::files::Files;
+use self::rotation::{Authorities, Confirmed, Trusted, Turn, Validity};
 use crate::error::ServerError;
 use crate::metrics::Metrics;
 
@@ -39,10 +41,27 @@ impl InUse {
     }
 }
 
+/// A certificate and its key.
+type Issued = (CertificateDer<'static>, PrivateKeyDer<'static>);
+
 /// Where certificates come from.
 enum Source {
-    Own { authority: Authority, validity: Duration },
+    Own(Box<Own>),
     Files(Files),
+}
+
+/// Authorities of its own, and what the cluster is told of them.
+struct Own {
+    authorities: Authorities,
+    validity: Duration,
+    trusted: watch::Sender<Trusted>,
+    confirmed: watch::Receiver<Option<Confirmed>>,
+}
+
+/// Whom the cluster shall trust, for whoever tells it and says that it does.
+pub(crate) struct Announced {
+    trusted: watch::Receiver<Trusted>,
+    confirmed: watch::Sender<Option<Confirmed>>,
 }
 
 /// The webhook's identity.
@@ -52,6 +71,7 @@ pub(crate) struct Identity {
     names: Vec<String>,
     /// When the certificate in use was made, and until when it is valid; of its own only.
     made: Option<(Timestamp, Timestamp)>,
+    announced: Option<Announced>,
 }
 
 impl Identity {
@@ -61,28 +81,36 @@ impl Identity {
     /// Files that were named cannot be used, or the authority cannot be kept.
     pub(crate) fn open(settings: &Settings, root: &Path, state: &Path) -> Result<Self, ServerError> {
         let names = names(settings);
-        let (source, key, made) = match &settings.tls.files {
-            Some((certificate, key)) => {
-                let mut files = Files::new(root.join(certificate), root.join(key));
-                let key = files.read()?;
-                (Source::Files(files), key, None)
-            }
-            None => {
-                let authority = Authority::open(&state.join("admission"))?;
-                let validity = settings.tls.validity;
-                let (key, made) = issued(&authority, &names, validity)?;
-                (Source::Own { authority, validity }, key, Some(made))
-            }
-        };
-        Ok(Self { in_use: Arc::new(InUse(RwLock::new(Arc::new(key)))), source, names, made })
+        if let Some((certificate, key)) = &settings.tls.files {
+            let mut files = Files::new(root.join(certificate), root.join(key));
+            let in_use = InUse(RwLock::new(Arc::new(files.read()?)));
+            let source = Source::Files(files);
+            return Ok(Self { in_use: Arc::new(in_use), source, names, made: None, announced: None });
+        }
+        let (validity, now) = (settings.tls.validity, Timestamp::now());
+        let both = Validity { authority: settings.tls.authority_validity, certificate: validity };
+        let authorities = Authorities::open(&state.join("admission"), both, now)?;
+        let (key, made) = issued(&authorities, &names, now)?;
+        let (trusted, told) = watch::channel(authorities.trusted(now));
+        let (confirms, confirmed) = watch::channel(None);
+        Ok(Self {
+            in_use: Arc::new(InUse(RwLock::new(Arc::new(key)))),
+            source: Source::Own(Box::new(Own { authorities, validity, trusted, confirmed })),
+            names,
+            made: Some(made),
+            announced: Some(Announced { trusted: told, confirmed: confirms }),
+        })
     }
 
-    /// The authority to write into the cluster; none where files were given.
-    pub(crate) fn authority(&self) -> Option<String> {
-        match &self.source {
-            Source::Own { authority, .. } => Some(authority.certificate().to_owned()),
-            Source::Files(_) => None,
-        }
+    /// Whom the cluster shall trust; none where files were given. There is one
+    /// who tells it.
+    pub(crate) fn announced(&mut self) -> Option<Announced> {
+        self.announced.take()
+    }
+
+    /// Whether it has an authority of its own.
+    pub(crate) fn is_own(&self) -> bool {
+        matches!(self.source, Source::Own(_))
     }
 
     /// Accepts TLS 1.2 and 1.3 with whatever certificate is in use then.
@@ -98,11 +126,9 @@ impl Identity {
 
     /// Replaces the certificate whenever it is time to, for ever.
     pub(crate) async fn keep(mut self, metrics: Arc<Metrics>) {
-        metrics.certificate(self.made.map(|(_, until)| until));
+        self.show(&metrics);
         let often = match &self.source {
-            Source::Own { validity, .. } => {
-                (*validity / 60).clamp(Duration::from_millis(50), Duration::from_secs(60))
-            }
+            Source::Own(own) => (own.validity / 60).clamp(Duration::from_millis(50), Duration::from_secs(60)),
             Source::Files(_) => Duration::from_secs(1),
         };
         let mut ticks = tokio::time::interval(often);
@@ -114,7 +140,7 @@ impl Identity {
                 Ok(true) => {
                     said.clear();
                     tracing::info!("the webhook's certificate was replaced");
-                    metrics.certificate(self.made.map(|(_, until)| until));
+                    self.show(&metrics);
                 }
                 Ok(false) => {}
                 Err(error) => {
@@ -129,20 +155,40 @@ impl Identity {
         }
     }
 
+    fn show(&self, metrics: &Metrics) {
+        let authority = match &self.source {
+            Source::Own(own) => Some(own.authorities.until()),
+            Source::Files(_) => None,
+        };
+        metrics.certificate(self.made.map(|(_, until)| until), authority);
+    }
+
     fn replace(&mut self, now: Timestamp) -> Result<bool, ServerError> {
         match &mut self.source {
             Source::Files(files) => {
                 let Some(key) = files.changed()? else { return Ok(false) };
                 self.in_use.set(key);
             }
-            Source::Own { authority, validity } => {
-                let due = self
-                    .made
-                    .is_none_or(|(made, _)| now.duration_since(made).unsigned_abs() >= *validity * 2 / 3);
-                if !due {
+            Source::Own(own) => {
+                let confirmed = own.confirmed.borrow().clone();
+                let turn = own.authorities.turn(now, confirmed.as_ref())?;
+                let trusted = own.authorities.trusted(now);
+                own.trusted.send_if_modified(|told| {
+                    let is_news = *told != trusted;
+                    *told = trusted;
+                    is_news
+                });
+                let old = self.made.is_none_or(|(made, until)| {
+                    now.duration_since(made) * 3 >= until.duration_since(made) * 2
+                });
+                if turn == Turn::Announces {
+                    let until = own.authorities.until();
+                    tracing::info!(%until, "the cluster is told whom to trust after the present authority");
+                }
+                if !old && turn != Turn::TakesOver {
                     return Ok(false);
                 }
-                let (key, made) = issued(authority, &self.names, *validity)?;
+                let (key, made) = issued(&own.authorities, &self.names, now)?;
                 self.in_use.set(key);
                 self.made = Some(made);
             }
@@ -163,14 +209,12 @@ fn names(settings: &Settings) -> Vec<String> {
 }
 
 fn issued(
-    authority: &Authority,
+    authorities: &Authorities,
     names: &[String],
-    validity: Duration,
+    now: Timestamp,
 ) -> Result<(CertifiedKey, (Timestamp, Timestamp)), ServerError> {
-    let now = Timestamp::now();
-    let until = now.checked_add(validity).unwrap_or(Timestamp::MAX);
-    let (certificate, key) = authority.issue(names, now, until)?;
-    Ok((certified(vec![certificate], key).map_err(|why| authority.unusable(why))?, (now, until)))
+    let ((certificate, key), made) = authorities.issue(names, now)?;
+    Ok((certified(vec![certificate], key).map_err(|why| authorities.unusable(why))?, made))
 }
 
 /// A chain and its key, which belong together.

@@ -163,6 +163,21 @@ fn asked(webhook: &Value, review: &Review<'_>) -> Result<Value, String> {
 }
 
 fn post(webhook: &Value, url: &str, body: &str, within: Duration) -> Result<Vec<u8>, String> {
+    match exchange(webhook, url, body.as_bytes(), body.len(), within)? {
+        (200, answer) => Ok(answer),
+        (status, _) => Err(format!("an unexpected status: {status}")),
+    }
+}
+
+/// One request to a webhook, whose head says so many bytes; status and body of
+/// the answer.
+pub(crate) fn exchange(
+    webhook: &Value,
+    url: &str,
+    body: &[u8],
+    length: usize,
+    within: Duration,
+) -> Result<(u16, Vec<u8>), String> {
     let until = Instant::now() + within;
     let left = || match until.saturating_duration_since(Instant::now()) {
         Duration::ZERO => Err("context deadline exceeded".to_owned()),
@@ -188,9 +203,8 @@ fn post(webhook: &Value, url: &str, body: &str, within: Duration) -> Result<Vec<
     let client = ClientConnection::new(Arc::new(config), name).map_err(|error| error.to_string())?;
     let mut stream = StreamOwned::new(client, socket);
     let head = format!(
-        "POST /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
-         Connection: close\r\n\r\n",
-        body.len()
+        "POST /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
+         Connection: close\r\n\r\n"
     );
     stream.sock.set_read_timeout(Some(left()?)).map_err(|error| error.to_string())?;
     let late = |error: std::io::Error| match error.kind() {
@@ -200,7 +214,7 @@ fn post(webhook: &Value, url: &str, body: &str, within: Duration) -> Result<Vec<
         _ => format!("tls: failed to verify certificate or broken connection: {error}"),
     };
     stream.write_all(head.as_bytes()).map_err(late)?;
-    stream.write_all(body.as_bytes()).map_err(late)?;
+    stream.write_all(body).map_err(late)?;
     let mut answer = Vec::new();
     // The end without close_notify is the end all the same: the length is checked by the parser.
     if let Err(error) = (&mut stream).take(LONGEST_ANSWER).read_to_end(&mut answer)
@@ -210,8 +224,6 @@ fn post(webhook: &Value, url: &str, body: &str, within: Duration) -> Result<Vec<
     }
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or("no answer")?;
     let status = String::from_utf8_lossy(&answer[..end]).lines().next().unwrap_or_default().to_owned();
-    if status.split(' ').nth(1) != Some("200") {
-        return Err(format!("an unexpected status: {status}"));
-    }
-    Ok(answer.split_off(end + 4))
+    let code = status.split(' ').nth(1).and_then(|code| code.parse().ok());
+    Ok((code.ok_or_else(|| format!("no status: {status}"))?, answer.split_off(end + 4)))
 }

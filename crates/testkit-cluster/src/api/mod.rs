@@ -2,7 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod admission;
-mod calling;
+pub(crate) mod calling;
 mod defaults;
 mod delete;
 mod quota;
