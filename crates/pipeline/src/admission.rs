@@ -81,7 +81,23 @@ impl ImageJudge {
             known_since: known.known_since,
             reading: Reading::WhatRulesAskFor,
         };
-        let (mut facts, _) = gather::image::facts(context, self.reader(kind), about).await?;
+        let asked = gather::image::facts(context, self.reader(kind), about.clone());
+        let is_recorded = |about: &gather::image::About| {
+            about.recorded.found().is_some_and(|recorded| recorded.metadata.image_digest == image.digest())
+        };
+        let mut facts = if known.deployed_before && is_recorded(&about) {
+            // There is an answer without the registry: it must not come too late for the review.
+            let within = context.config.config.admission.budget / 2;
+            match tokio::time::timeout(within, asked).await {
+                Ok(facts) => facts?.0,
+                Err(_) => {
+                    let why = format!("the registry did not answer within {} s", within.as_secs_f64());
+                    gather::image::unasked(about, &why)
+                }
+            }
+        } else {
+            asked.await?.0
+        };
         let served = known.deployed_before && facts.recorded_digest() == Some(image.digest());
         if served && let Lookup::Unknown(why) = &facts.full_tag {
             facts.evidence = Some(EvidenceFacts::unknown(image.digest(), why));

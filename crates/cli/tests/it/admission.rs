@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use plimsoll_testkit::faults::Fault;
 use plimsoll_testkit_cluster::{Cluster, Pace, Settings};
 use serde_json::{Value, json};
 
@@ -263,6 +264,30 @@ fn a_registry_that_is_away_is_the_configured_answer_in_time() {
     world.registry.stop();
     apply(&cluster, "remembered", &good).unwrap();
     serve.ends();
+}
+
+/// What served before does not hang on a registry, be it gone or only silent:
+/// the ledger knows it. What is new does.
+#[test]
+fn what_served_before_is_let_in_by_the_ledger_where_the_registry_says_nothing() {
+    let (mut world, cluster, serve) = admitting_within("3s");
+    let (first, second) = (world.built("first", "well"), world.built("second", "well"));
+    let (known, new) = (reference(&world, first.as_str()), reference(&world, second.as_str()));
+    cluster.apply_yaml(&crate::kubernetes::service(known.clone(), 8080));
+    world.plimsoll(["deploy", first.as_str(), "--env", "cluster"]).exits(0);
+    world.registry.faults().on("*", "").then(Fault::Stall);
+    apply(&cluster, "silent", &known).unwrap();
+    refused(&cluster, &new, &["ADM-004"]);
+    world.registry.faults().clear();
+    world.registry.faults().release();
+    world.registry.stop();
+    serve.ends();
+    // Of a server that has seen nothing before.
+    let again = Serve::start(&world);
+    again.register(&cluster);
+    until_ready(&again);
+    apply(&cluster, "gone", &known).unwrap();
+    refused(&cluster, &new, &["ADM-004"]);
 }
 
 /// Certificates change under the API server's hands, and nobody notices.

@@ -20,17 +20,16 @@ pub(crate) fn cluster_with(world: &World, settings: ClusterSettings) -> Cluster 
     cluster_of(world, 8080, settings)
 }
 
-/// The same, with the port of the service's pods.
-fn cluster_of(world: &World, port: u16, settings: ClusterSettings) -> Cluster {
-    let cluster = Cluster::start(ClusterSettings { pace: Pace::Real { speed: 20 }, ..settings });
-    cluster.apply_yaml(&manifests(&Settings {
+/// The service's manifests, as somebody else would put them there.
+pub(crate) fn service(image: String, port: u16) -> String {
+    manifests(&Settings {
         name: "echo".into(),
         deployment: "echo".into(),
         container: "echo".into(),
         service: "echo".into(),
         namespace: "shop".into(),
         environment: "cluster".into(),
-        image: format!("{}:v1", world.repository()),
+        image,
         port,
         health: "/healthz".into(),
         run_as: (65532, 65532),
@@ -40,7 +39,13 @@ fn cluster_of(world: &World, port: u16, settings: ClusterSettings) -> Cluster {
         compare: false,
         proxy: false,
         jobs: false,
-    }));
+    })
+}
+
+/// The same, with the port of the service's pods.
+fn cluster_of(world: &World, port: u16, settings: ClusterSettings) -> Cluster {
+    let cluster = Cluster::start(ClusterSettings { pace: Pace::Real { speed: 20 }, ..settings });
+    cluster.apply_yaml(&service(format!("{}:v1", world.repository()), port));
     kubeconfig(world, &cluster.kubeconfig());
     let section = "\n[environments.cluster]\ntarget = \"kubernetes\"\nrollout_timeout = \"30s\"\nprobe_grace = \"8s\"\n\
                    \n[environments.cluster.kubernetes]\ncontext = \"test\"\nnamespace = \"shop\"\n";

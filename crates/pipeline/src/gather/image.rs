@@ -12,6 +12,7 @@ use crate::evidence;
 use crate::evidence::found::{Pieces, Reading};
 
 /// What is known before the registry is asked.
+#[derive(Clone)]
 pub(crate) struct About {
     /// The commit, and for which environment.
     pub(crate) request: Request,
@@ -61,32 +62,38 @@ pub(crate) async fn facts(
         None => None,
     };
     // Where nobody here knows the build, the image itself may: its record is signed.
-    let recorded = match about.recorded {
+    let recorded = match about.recorded.clone() {
         Lookup::Absent => pieces
             .as_ref()
             .and_then(evidence::facts::record)
             .map_or(Lookup::Absent, |(metadata, source)| Lookup::Found(Recorded { metadata, source })),
         recorded => recorded,
     };
-    let facts = Facts {
+    let facts = Facts { full_tag, short_tag, evidence: proven, ..unasked(About { recorded, ..about }, "") };
+    Ok((facts, pieces))
+}
+
+/// The same where the registry did not answer, and why: what is attached to the
+/// image is not known either.
+pub(crate) fn unasked(about: About, why: &str) -> Facts {
+    Facts {
         at: Timestamp::now(),
         request: about.request,
         environment: about.environment,
-        recorded,
-        full_tag,
-        short_tag,
+        recorded: about.recorded,
+        full_tag: Lookup::Unknown(why.to_owned()),
+        short_tag: Lookup::Unknown(why.to_owned()),
         on_main_branch: Lookup::Absent,
         running: None,
         relation: Lookup::Found(Relation::First),
         deployed_before: false,
         on_target: Lookup::Absent,
-        evidence: proven,
+        evidence: None,
         verified_before: None,
         regressed: None,
         contract: None,
         schema: None,
         version: None,
         policy: Some(about.policy),
-    };
-    Ok((facts, pieces))
+    }
 }
