@@ -134,7 +134,7 @@ impl HttpClient for Client {
         let answer = self.send(request).await;
         // The exporter keeps this to itself.
         match &answer {
-            Ok(answer) if answer.status().is_success() => {}
+            Ok(answer) if answer.status().is_success() => self.trouble.taken(),
             Ok(answer) => self.trouble.because(format!("it answered {}", answer.status())),
             Err(error) => self.trouble.because(error.to_string()),
         }
@@ -180,6 +180,11 @@ impl Trouble {
 
     fn because(&self, cause: String) {
         *self.cause.lock().unwrap_or_else(PoisonError::into_inner) = Some(cause);
+    }
+
+    /// A request was taken: what kept the one before from it explains nothing any more.
+    fn taken(&self) {
+        *self.cause.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn saw(&self, why: String) {
@@ -245,5 +250,38 @@ impl<E: SpanExporter + 'static> SpanExporter for OnRuntime<E> {
         if let Some(inner) = Arc::get_mut(&mut self.inner) {
             inner.set_resource(resource);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_cause_is_of_the_export_that_failed() {
+        let trouble = Trouble::new("http://collector");
+        trouble.because("connection reset".into());
+        trouble.taken();
+        assert!(trouble.first().is_none(), "the second try was taken");
+        trouble.saw("no answer within 5 s".into());
+        trouble.because("it answered 401".into());
+        trouble.saw("the exporter's own words".into());
+        let first = trouble.first().unwrap().to_string();
+        assert!(first.ends_with("http://collector: no answer within 5 s"), "{first}");
+    }
+
+    #[test]
+    fn only_what_describes_the_body_is_left_beside_what_was_asked_for() {
+        let mut sent = HeaderMap::new();
+        sent.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+        sent.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        sent.insert(header::AUTHORIZATION, HeaderValue::from_static("of another collector"));
+        let mut asked = HeaderMap::new();
+        asked.insert("x-tenant", HeaderValue::from_static("pay"));
+        only(&mut sent, &asked);
+        let mut names: Vec<_> = sent.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["content-encoding", "content-type", "x-tenant"]);
     }
 }

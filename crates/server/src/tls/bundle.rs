@@ -73,8 +73,11 @@ pub(crate) async fn keep(
                 pause / 2
             }
         };
-        // An error means that nobody will announce anything any more: the server ends.
-        let _ = tokio::time::timeout(again, announced.trusted.changed()).await;
+        // Where nobody can announce anything any more, what was announced is still looked after,
+        // and no more often.
+        if let Ok(Err(_)) = tokio::time::timeout(again, announced.trusted.changed()).await {
+            tokio::time::sleep(again).await;
+        }
     }
 }
 
